@@ -205,12 +205,15 @@ def code_revision() -> str:
     source = Path(__file__).resolve().parents[2]
     if not (source / ".git").exists():
         return "release"
+    git = ("git", "-C", str(source))
     try:
-        run = lambda *words: subprocess.run(
-            ("git", "-C", str(source), *words), capture_output=True, text=True, timeout=20
-        )
-        revision = run("rev-parse", "HEAD").stdout.strip()
-        return revision + ("+dirty" if run("status", "--porcelain").stdout.strip() else "")
+        revision = subprocess.run(
+            (*git, "rev-parse", "HEAD"), capture_output=True, text=True, timeout=20
+        ).stdout.strip()
+        changed = subprocess.run(
+            (*git, "status", "--porcelain"), capture_output=True, text=True, timeout=20
+        ).stdout.strip()
+        return revision + ("+dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
 
