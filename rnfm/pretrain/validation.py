@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def validate(
 
     count = min(samples, len(archive))
     own = list(range(cluster.rank, count, cluster.world_size))
-    rounds = -(-(-(-count // cluster.world_size)) // batch)
+    rounds = math.ceil(math.ceil(count / cluster.world_size) / batch)
     totals: dict[str, float] = {}
     engine.eval()
     with torch.no_grad():
