@@ -97,7 +97,7 @@ class Artifact:
             if not file.is_file():
                 faults.append(f"{name} is missing")
             elif file.stat().st_size != expected.get("bytes"):
-                faults.append(f"{name} has {file.stat().st_size} bytes instead of {expected['bytes']}")
+                faults.append(f"{name} has {file.stat().st_size} bytes instead of {expected.get('bytes')}")
             elif (deep or name in HEADS) and files.sha256(file) != expected.get("sha256"):
                 faults.append(f"{name} has other content than was published")
         strangers = sorted(set(_listing(self.path)) - set(self.files) - {"digests.json"})
