@@ -82,7 +82,9 @@ def find(words: list[str]) -> tuple[Command, list[str]]:
         raise ConfigError(
             f"rnfm {given}", f"is not a command{nearest(given, group)}", f"Choose one of: {', '.join(group)}"
         )
-    raise ConfigError(f"command {words[0]!r}", f"is not a command{nearest(words[0], known)}", "`rnfm --help` lists them")
+    raise ConfigError(
+        f"command {words[0]!r}", f"is not a command{nearest(words[0], known)}", "`rnfm --help` lists them"
+    )
 
 
 def _take_config(words: list[str]) -> tuple[Path | None, list[str]]:

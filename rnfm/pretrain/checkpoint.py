@@ -41,6 +41,7 @@ def save(engine: Any, cluster: Cluster, folder: Path, state: dict[str, Any], kee
             share |= {f"{key}/{name}": tensor for key, tensor in tensors.items()}
     path = temporary / f"rank{cluster.rank:05d}.safetensors"
     save_file(share, path)
+    path.chmod(0o644)  # safetensors makes it readable by its owner only
     files.sync_file(path)
     cluster.barrier()
     if cluster.rank == 0:
@@ -74,7 +75,7 @@ def newest(folder: Path) -> tuple[Path | None, list[str]]:
 
     Raises NoCheckpointError if some exist and none verifies.
     """
-    faults = []
+    faults: list[str] = []
     for path in reversed(_all(folder)):
         fault = fault_of(path)
         if fault is None:

@@ -118,12 +118,12 @@ def quiet_deepspeed() -> None:
     logger.setLevel(logging.ERROR)
 
 
-def leave() -> None:
-    """Leave the process group, so that another run in this process can start one."""
+def leave(cluster: Cluster) -> None:
+    """Leave the process group of several ranks, so that none waits for this one.
+
+    A process alone keeps its group: DeepSpeed caches it, and a second run in the same process goes on with it.
+    """
     import torch.distributed as dist
 
-    if dist.is_initialized():
+    if cluster.world_size > 1 and dist.is_initialized():
         dist.destroy_process_group()
-    import deepspeed.comm.comm as ds_comm
-
-    ds_comm.cdb = None

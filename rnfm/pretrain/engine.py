@@ -57,7 +57,8 @@ def deepspeed_json(config: PretrainConfig, world_size: int) -> dict[str, Any]:
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Two groups: matrices with decay; norms, biases, positions and tokens without."""
-    decay, plain = [], []
+    decay: list[Any] = []
+    plain: list[Any] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             spared = parameter.ndim < 2 or any(word in name.rsplit(".", 1)[-1] for word in _NO_DECAY)
@@ -87,6 +88,7 @@ def read_state(engine: Any) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
     """(name, {"weight", "exp_avg", "exp_avg_sq"}) of each parameter, whole, fp32, on the CPU. Collective."""
     from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
+    _link_moments(engine)
     for name, parameter in engine.module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -157,5 +159,14 @@ def _make_optimizer_state(engine: Any, step: int) -> None:
             "step": torch.tensor(float(step)),
             **{moment: torch.zeros_like(owner.data) for moment in MOMENTS},
         }
-    if stage in (1, 2):
-        outer._lazy_init_hp_params_optimizer_state()
+    _link_moments(engine)
+
+
+def _link_moments(engine: Any) -> None:
+    """At stages 1-2, let the accessors see the moments of every parameter group.
+
+    DeepSpeed links them after the first group's first step, when the groups behind it have none yet, and never again.
+    """
+    if engine.zero_optimization_stage() in (1, 2):
+        engine.optimizer._hp_optimizer_states_linked = False
+        engine.optimizer._lazy_init_hp_params_optimizer_state()

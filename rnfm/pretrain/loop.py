@@ -158,7 +158,8 @@ def accumulate(
     index_B = torch.from_numpy(batch.index_B)
     x_BCDHW = augment(x_BCDHW, index_B, seed=config.seed, epoch=batch.state.epoch, config=config.augment)
     size = len(index_B) // config.accumulation
-    total, parts = 0.0, {}
+    total = 0.0
+    parts: dict[str, float] = {}
     for i in range(config.accumulation):
         part = slice(i * size, (i + 1) * size)
         views = objective.views(

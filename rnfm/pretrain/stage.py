@@ -11,6 +11,7 @@ from rnfm import foundation as foundations
 from rnfm import objective as objectives
 from rnfm import tracking
 from rnfm.core import artifact, files
+from rnfm.core.config import from_dict
 from rnfm.core.contract import InputContract
 from rnfm.core.errors import ConfigError, DataError, StoppedEarly
 from rnfm.core.run import RunFolder
@@ -60,7 +61,10 @@ def run(config: PretrainConfig) -> PretrainResult:
     """Pre-train. Raises ConfigError, IntegrityError, NoCheckpointError (5), StoppedEarly (75)."""
     from rnfm.archive import open as open_archive
 
-    objective_config = objectives.configure(config.objective, config.objective_options)  # before anything heavy
+    objective_class = objectives.get(config.objective).OBJECTIVE_CONFIG
+    objective_config = from_dict(
+        objective_class, config.objective_options
+    )  # refuse wrong options before anything heavy
     train_set = open_archive(config.shards, subset="train")
     done = artifact.current(config.out / "foundation", "foundation", config.result_hash(), {"shards": train_set.digest})
     if done is not None and not config.overwrite:
@@ -80,7 +84,7 @@ def run(config: PretrainConfig) -> PretrainResult:
     try:
         return _run(config, objective_config, train_set, open_archive(config.shards, subset="val"), cluster)
     finally:
-        clusters.leave()
+        clusters.leave(cluster)
 
 
 def _run(
@@ -118,7 +122,7 @@ def _run(
     }
     with tracking.start(
         config.tracking, stage="pretrain", name=name, params=config.as_dict(), tags=tags, folder=folder.path, rank=cluster.rank,
-        run_id=head["run_id"] if head else None,
+        run_id=(head["run_id"] or tracking.known_id(folder.path)) if head else None,
     ) as tracked:  # fmt: skip
         recorder = _recorder(folder, tracked, cluster, resumed_from, steps)
 
@@ -173,7 +177,7 @@ def build_module(config: PretrainConfig, objective_config: Any, contract: InputC
         patch=config.model.patch,
         **config.model.options,
     )
-    return objectives.build(config.objective, objective_config, backbone)
+    return objectives.get(config.objective).build(objective_config, backbone)
 
 
 def save_foundation(
@@ -242,8 +246,6 @@ def _recorder(
 ) -> Recorder | None:
     from rnfm.pretrain.loop import Recorder
 
-    if cluster.rank != 0:
-        return None
     logger = folder.logger()
     logger.info(
         "%s, %d steps, %d ranks on %s",
@@ -252,6 +254,8 @@ def _recorder(
         cluster.world_size,
         cluster.device,
     )
+    if cluster.rank != 0:
+        return None
     return Recorder(folder, tracked, logger, Recorder.steps_recorded(folder))
 
 

@@ -31,7 +31,7 @@ def validate(
             chosen = own[i * batch : (i + 1) * batch]
             weight = float(len(chosen))
             chosen = chosen or [0]
-            images = np.stack([archive[j].image for j in chosen])[:, None]
+            images = np.stack([archive.image(j) for j in chosen])[:, None]
             inputs = {"x_BCDHW": torch.from_numpy(images).to(cluster.device), "index_B": torch.tensor(chosen)}
             views = objective.views(inputs, seed=seed, epoch=VALIDATION_EPOCH)
             losses = engine(views)

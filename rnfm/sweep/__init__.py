@@ -1,0 +1,16 @@
+"""Hyper-parameter sweeps on Ray Tune: a space checked before anything starts, real trials, all of them in MLflow.
+
+Ray and pandas are imported only when a sweep runs.
+"""
+
+from rnfm.sweep.config import SweepConfig
+
+__all__ = ["SweepConfig", "SweepResult", "sweep"]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("sweep", "SweepResult"):
+        from rnfm.sweep import stage
+
+        return getattr(stage, name)
+    raise AttributeError(name)

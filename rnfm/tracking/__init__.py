@@ -5,7 +5,7 @@ MLflow is imported only when something is sent.
 
 from rnfm.tracking.config import TrackingConfig
 from rnfm.tracking.registry import CLASSIFIER, FOUNDATION, register
-from rnfm.tracking.run import Run, start
+from rnfm.tracking.run import Run, known_id, start
 from rnfm.tracking.store import client, resolve
 
-__all__ = ["CLASSIFIER", "FOUNDATION", "Run", "TrackingConfig", "client", "register", "resolve", "start"]
+__all__ = ["CLASSIFIER", "FOUNDATION", "Run", "TrackingConfig", "client", "known_id", "register", "resolve", "start"]

@@ -9,6 +9,7 @@ If the store is away, the run goes on; what was not delivered stays in the spool
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import queue
 import threading
@@ -26,19 +27,24 @@ from rnfm.tracking.store import resolve
 
 RETRY_AFTER_S = 20.0
 CLOSE_WITHIN_S = 60.0
+ID_FILE = "mlflow.json"
 
 
 class Run:
     """A handle on a tracked run; `None`-like when tracking is off or this is not rank 0 (nothing is recorded)."""
 
-    def __init__(self, uri: str | None, spool: Spool | None, run_id: str | None = None) -> None:
+    def __init__(
+        self, uri: str | None, spool: Spool | None, run_id: str | None = None, folder: Path | None = None
+    ) -> None:
         self.uri, self._spool = uri, spool
         self._queue: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._known = threading.Event()
         self._thread: threading.Thread | None = None
         self.failure: str | None = None
         if uri is not None and spool is not None:
-            self._delivery = Delivery(uri, run_id)
+            spool.hold()
+            self._leftovers = leftovers(folder) if folder is not None else []
+            self._delivery = Delivery(uri, run_id, folder / ID_FILE if folder is not None else None)
             self._thread = threading.Thread(target=self._deliver, name="rnfm-tracking", daemon=True)
             self._thread.start()
 
@@ -91,6 +97,7 @@ class Run:
     def _deliver(self) -> None:
         """Send events in order. A failed one is tried again after a while; on closing, once more and no longer."""
         assert self._spool is not None
+        self._deliver_leftovers()
         sent, away_since = self._spool.pending()[1], None
         waiting: list[dict[str, Any]] = []
         closing = False
@@ -119,6 +126,22 @@ class Run:
         with contextlib.suppress(OSError):
             self._spool.mark(sent, self._delivery.run_id)
 
+    def _deliver_leftovers(self) -> None:
+        """First what an earlier start of this run could not send (it was killed, or the store was away)."""
+        for spool in self._leftovers:
+            pending, sent, run_id = spool.pending()
+            earlier = Delivery(self._delivery.uri, run_id or self._delivery.run_id)
+            try:
+                for event in pending:
+                    earlier.send(event)
+                    sent += 1
+                    spool.mark(sent, earlier.run_id)
+            except Exception as error:
+                self.failure = f"{type(error).__name__}: {str(error)[:200]}"
+                return
+            self._delivery.run_id = self._delivery.run_id or earlier.run_id
+            spool.remove()
+
     def _drain(self, waiting: list[dict[str, Any]], timeout: float) -> bool:
         """Move queued events to `waiting`; True when the run is closing."""
         with contextlib.suppress(queue.Empty):
@@ -127,6 +150,20 @@ class Run:
                 return True
             waiting.append(event)
         return False
+
+
+def known_id(folder: Path) -> str | None:
+    """The id of the run that an earlier start in this folder recorded, if it got one."""
+    try:
+        return json.loads((folder / ID_FILE).read_text())["run_id"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def leftovers(folder: Path) -> list[Spool]:
+    """Spools of runs that are no longer alive, held from now on by this one."""
+    spools = [Spool.at(path) for path in sorted(folder.glob("tracking-*.jsonl"))]
+    return [spool for spool in spools if spool.hold()]
 
 
 @contextlib.contextmanager
@@ -149,7 +186,7 @@ def start(
     if not config.enabled or rank != 0:
         yield Run(None, None)
         return
-    run = Run(resolve(config.uri), Spool(folder or Path(".rnfm-spool")), run_id)
+    run = Run(resolve(config.uri), Spool(folder or Path(".rnfm-spool")), run_id, folder)
     facts = environment_facts()
     head = {"stage": stage, "git_revision": code_revision(), "torch": facts["versions"]["torch"], **(tags or {})}
     run._emit(

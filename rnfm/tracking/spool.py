@@ -8,6 +8,7 @@ Delivery is at least once; MLflow makes it exactly once, since a metric with the
 
 from __future__ import annotations
 
+import fcntl
 import json
 import secrets
 import time
@@ -16,6 +17,7 @@ from typing import Any
 
 from rnfm.core import files
 from rnfm.tracking import store as stores
+from rnfm.tracking.redact import redact
 
 
 class Spool:
@@ -25,10 +27,21 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"tracking-{token or secrets.token_hex(4)}.jsonl"
         self.sent_path = self.path.with_suffix(".sent")
+        self._held: Any = None
 
     @classmethod
     def at(cls, path: Path) -> Spool:
         return cls(path.parent, path.stem.removeprefix("tracking-"))
+
+    def hold(self) -> bool:
+        """Mark the spool as in use until this process ends or `remove` is called; False if another run holds it."""
+        self._held = open(self.path, "a")  # noqa: SIM115 - the lock lives as long as the file is open
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._held.close()
+            return False
+        return True
 
     def append(self, event: dict[str, Any]) -> None:
         files.append_line(self.path, json.dumps(event))
@@ -53,13 +66,15 @@ class Spool:
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
         self.sent_path.unlink(missing_ok=True)
+        if self._held is not None:
+            self._held.close()
 
 
 class Delivery:
-    """Sends events to one store, in order."""
+    """Sends events to one store, in order. The run's id is kept in `id_file` as soon as it is known."""
 
-    def __init__(self, uri: str, run_id: str | None = None) -> None:
-        self.uri, self.run_id = uri, run_id
+    def __init__(self, uri: str, run_id: str | None = None, id_file: Path | None = None) -> None:
+        self.uri, self.run_id, self._id_file = uri, run_id, id_file
         self._client: Any = None
 
     def send(self, event: dict[str, Any]) -> None:
@@ -72,12 +87,18 @@ class Delivery:
         if self.run_id or event.get("run_id"):
             self.run_id = self.run_id or event["run_id"]
             self._client.update_run(self.run_id, status="RUNNING")
+            self._remember()
             return
         experiment = stores.experiment(self._client, self.uri, event["experiment"])
         tags = {**event["tags"], "mlflow.runName": event["name"]}
         if event["parent_run_id"]:
             tags["mlflow.parentRunId"] = event["parent_run_id"]
         self.run_id = self._client.create_run(experiment, start_time=event["time_ms"], tags=tags).info.run_id
+        self._remember()
+
+    def _remember(self) -> None:
+        if self._id_file is not None:
+            files.write_json(self._id_file, {"uri": redact("uri", self.uri), "run_id": self.run_id})
 
     def _params(self, event: dict[str, Any]) -> None:
         from mlflow.entities import Param

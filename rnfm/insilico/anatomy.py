@@ -1,0 +1,149 @@
+"""Each patient has a brain of their own: a smooth one-to-one deformation of the template, atrophy, tissue of their own.
+
+    scan frame x  --pose (rigid, each scan)-->  patient frame p  --anatomy (each patient)-->  template u   [all mm, RAS]
+
+Lesions live in the patient frame, so that two scans of a patient show the same lesion in the same place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnfm.core import keyed
+from rnfm.insilico.spline import Lattice, covering
+from rnfm.insilico.template import Template
+
+Points = NDArray[np.float64]
+
+WARP_SPACING_MM = 40.0
+WARP_SD_MM = 6.5
+# A cubic B-spline displacement is one-to-one if no coefficient exceeds 1/2.48 of the spacing (Choi and Lee 2000); a fifth
+# leaves room for the ventricles' growth on top.
+WARP_LIMIT_MM = WARP_SPACING_MM / 5
+HEAD_LOW_MM, HEAD_HIGH_MM = (-92.0, -128.0, -90.0), (92.0, 96.0, 102.0)
+VENTRICLES_MM = np.array([[-14.0, -18.0, 16.0], [14.0, -18.0, 16.0]])
+VENTRICLE_SIGMA_MM = 20.0
+MAP_SPACING_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """How one patient differs from the template."""
+
+    scale: Points  # (3,) template mm per patient mm
+    warp_mm: Points  # (3, n, n, n) spline coefficients
+    ventricle_growth: float
+    atrophy: float  # tissue fraction that has become CSF where tissue and CSF mix
+    white_t1: float  # factors on the tissues' T1
+    grey_t1: float
+
+    def to_template(self, patient_mm: Points) -> Points:
+        """Patient positions (3, ...) to template positions (3, ...) [mm]."""
+        from scipy import ndimage
+
+        flat = patient_mm.reshape(3, -1)
+        lattice = _head_lattice()
+        index = (flat - np.array(lattice.start_mm)[:, None]) / lattice.spacing_mm
+        out = flat * self.scale[:, None]
+        for axis in range(3):
+            out[axis] += ndimage.map_coordinates(self.warp_mm[axis], index, order=3, mode="nearest", prefilter=False)
+        for centre_mm in VENTRICLES_MM[:, :, None]:
+            away = flat - centre_mm
+            out -= self.ventricle_growth * away * np.exp(-(away**2).sum(axis=0) / (2 * VENTRICLE_SIGMA_MM**2))
+        return out.reshape(patient_mm.shape)
+
+    def to_patient(self, template_mm: Points) -> Points:
+        """The inverse for one position (3,), by fixed-point iteration."""
+        guess = template_mm / self.scale
+        for _ in range(25):
+            guess = guess + (template_mm - self.to_template(guess[:, None])[:, 0]) * 0.8
+        return guess
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the head lies in one scan: patient = rotation @ scan + shift [mm]."""
+
+    rotation: Points
+    shift_mm: Points
+
+    def to_patient(self, scan_mm: Points) -> Points:
+        """Scan positions (3, ...) to patient positions (3, ...)."""
+        return np.tensordot(self.rotation, scan_mm, axes=1) + self.shift_mm.reshape((3,) + (1,) * (scan_mm.ndim - 1))
+
+    def to_scan(self, patient_mm: Points) -> Points:
+        """The inverse, for one position (3,)."""
+        return self.rotation.T @ (patient_mm - self.shift_mm)
+
+
+@dataclass(frozen=True)
+class Head:
+    """One patient in one pose: the map from the scan frame to the template, kept on a coarse lattice."""
+
+    anatomy: Anatomy
+    pose: Pose
+
+    @cached_property
+    def lattice(self) -> Lattice:
+        return covering(HEAD_LOW_MM, HEAD_HIGH_MM, MAP_SPACING_MM)
+
+    @cached_property
+    def _template_mm(self) -> Points:
+        return self.anatomy.to_template(self.pose.to_patient(self.lattice.points_mm()))
+
+    def to_template(self, axes_mm: list[Points]) -> NDArray[np.float32]:
+        """Template positions (3, n0, n1, n2) of the grid spanned by three scan-frame axes [mm]."""
+        return np.stack([self.lattice.evaluate(component, axes_mm) for component in self._template_mm])
+
+    def bounds_mm(self, template: Template, margin_mm: float) -> tuple[Points, Points]:
+        """The corners of the scan-frame box that holds the brain and a margin [mm]."""
+        axes = [np.arange(low, high, 6.0) for low, high in zip(HEAD_LOW_MM, HEAD_HIGH_MM, strict=True)]
+        found = np.argwhere(template.inside(template.index(self.to_template(axes))))
+        low, high = (
+            np.array([axis[at] for axis, at in zip(axes, corner, strict=True)])
+            for corner in (found.min(axis=0), found.max(axis=0))
+        )
+        return low - margin_mm, high + margin_mm
+
+
+def draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    """A patient's anatomy; one law for everybody."""
+    lattice = _head_lattice()
+    warp = rng.normal(0.0, WARP_SD_MM, size=(3, *lattice.shape))
+    return Anatomy(
+        scale=1 / rng.normal(1.0, 0.03, size=3).clip(0.92, 1.08),
+        warp_mm=warp.clip(-WARP_LIMIT_MM, WARP_LIMIT_MM),
+        ventricle_growth=float(rng.uniform(-0.15, 0.4)),
+        atrophy=float(rng.uniform(0.0, 0.25)),
+        white_t1=float(rng.normal(1.0, 0.03)),
+        grey_t1=float(rng.normal(1.0, 0.03)),
+    )
+
+
+def draw_pose(rng: np.random.Generator, max_angle_deg: float = 7.0, max_shift_mm: float = 4.0) -> Pose:
+    """How a head is laid down for one scan."""
+    x, y, z = np.radians(rng.uniform(-max_angle_deg, max_angle_deg, size=3))
+    rotation = _turn(0, x) @ _turn(1, y) @ _turn(2, z)
+    return Pose(rotation, rng.uniform(-max_shift_mm, max_shift_mm, size=3))
+
+
+def anatomy_of(seed: int, site: str, patient: int) -> Anatomy:
+    return draw_anatomy(keyed.rng(seed, site, "patient", patient, "anatomy"))
+
+
+def _head_lattice() -> Lattice:
+    return covering(HEAD_LOW_MM, HEAD_HIGH_MM, WARP_SPACING_MM)
+
+
+def _turn(axis: int, angle: float) -> Points:
+    """Rotation by `angle` [rad] about one axis."""
+    rotation = np.eye(3)
+    a, b = [other for other in range(3) if other != axis]
+    rotation[a, a] = rotation[b, b] = math.cos(angle)
+    rotation[a, b], rotation[b, a] = -math.sin(angle), math.sin(angle)
+    return rotation

@@ -1,0 +1,96 @@
+"""One visit of one patient as voxels: anatomy, lesions, signal, acquisition, noise, and the annotator's mask.
+
+    template --Head--> tissue fractions --Sequence--> signal on the grid (voxel_mm)
+    each lesion (inlay): its change of the signal, from fine voxels near it, is added to the grid
+    grid --coil, blur, slice profile, sampling--> scan --Rician noise, skull stripped--> int16
+
+Work at fine resolution is thus done near lesions only. Grid and scan arrays have axes R, A, S until they are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnfm.core import keyed
+from rnfm.insilico import acquire, physics, template
+from rnfm.insilico.anatomy import HEAD_HIGH_MM, HEAD_LOW_MM, Head
+from rnfm.insilico.inlay import add_lesion
+from rnfm.insilico.physics import FloatArray
+from rnfm.insilico.scanners import Scanner
+from rnfm.insilico.scene import Placed, Scene
+
+MARGIN_MM = 6.0
+Box = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Voxels in R, A, S order: `image` int16, `mask` uint16 (lesion number * 10 + segment, 1 enhancing, 2 necrotic)."""
+
+    image: NDArray[np.int16]
+    mask: NDArray[np.uint16]
+    sampled: acquire.Sampling
+    dose_mm: dict[int, float]  # contrast agent in the rim, a lesion number [mM]
+
+
+def simulate(
+    head: Head,
+    placed: list[Placed],
+    scanner: Scanner,
+    *,
+    voxel_mm: float,
+    seed: int,
+    key: tuple[str | int, ...],
+    lesion_key: tuple[str | int, ...],
+    box_mm: Box | None = None,
+) -> Scan:
+    """Simulate one scan. `key` names the visit, `lesion_key` + (lesion index,) a lesion; `box_mm` cuts a part of the head."""
+    brain = template.for_voxel(voxel_mm)
+    corners = box_mm or head.bounds_mm(brain, MARGIN_MM)
+    scene = Scene(head, brain, scanner.sequence, _grid(corners, voxel_mm), voxel_mm)
+    signal, inside = _head_signal(scene)
+    sampled = acquire.sampling(scene.grid_mm, scanner, voxel_mm)
+    mask, dose_mm = np.zeros(sampled.shape, np.uint16), {}
+    for item in placed:
+        dose_mm[item.number] = add_lesion(scene, item, (seed, (*lesion_key, item.index)), signal, sampled, mask)
+    full_mm = (np.array(HEAD_LOW_MM), np.array(HEAD_HIGH_MM))
+    signal *= acquire.coil(scene.grid_mm, scanner, keyed.rng(seed, *key, "coil"), full_mm)
+    measured = sampled.apply(signal)
+    white = scene.sequence.of(physics.WHITE)
+    measured = physics.add_rician(measured, scanner.noise * white, keyed.rng(seed, *key, "noise"))
+    stripped = _nearest(inside, scene.grid_mm, sampled)
+    measured *= stripped * np.float32(scanner.gain / white)
+    mask[~stripped] = 0
+    image = np.rint(np.minimum(measured, np.iinfo(np.int16).max)).astype(np.int16)
+    return Scan(image, mask, sampled, dose_mm)
+
+
+def _grid(corners: Box, voxel_mm: float) -> list[NDArray[np.float64]]:
+    """Evenly spaced positions along R, A, S, beginning at the low corner [mm]."""
+    return [
+        low + voxel_mm * np.arange(int(np.ceil((high - low) / voxel_mm - 1e-6)) + 1)
+        for low, high in zip(*corners, strict=True)
+    ]
+
+
+def _head_signal(scene: Scene) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The head without lesions on the grid, and where the brain is."""
+    index = scene.template.index(scene.head.to_template(scene.grid_mm))
+    inside = scene.template.inside(index)
+    signal = np.zeros(inside.shape, np.float32)
+    signal[inside] = scene.tissue(index[:, inside])[0]
+    return signal, inside
+
+
+def _nearest(
+    field: NDArray[np.bool_], grid_mm: list[NDArray[np.float64]], sampled: acquire.Sampling
+) -> NDArray[np.bool_]:
+    """A yes/no field of the grid at the scan's voxels."""
+    picks = [
+        np.clip(np.rint((centres - grid[0]) / (grid[1] - grid[0])).astype(int), 0, len(grid) - 1)
+        for centres, grid in zip(sampled.centres_mm, grid_mm, strict=True)
+    ]
+    return field[np.ix_(*picks)]
