@@ -21,7 +21,8 @@ from rnfm.core import artifact as artifacts
 from rnfm.core import keyed
 from rnfm.core.artifact import Artifact
 from rnfm.downstream.crops import Crops
-from rnfm.downstream.lesions import Lesions, crop_start, cut
+from rnfm.downstream.lesions import Lesions
+from rnfm.downstream.windows import crop_start, cut
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -86,9 +86,11 @@ def save_classifier(
 
 
 def load_classifier(path: Path) -> Classifier:
-    """Read a classifier, every byte checked against its digest. Raises ConfigError or IntegrityError."""
+    """Read a classifier (or that of a run folder), every byte checked against its digest. Raises ConfigError or IntegrityError."""
     from rnfm import foundation
 
+    if (path / KIND / "digests.json").is_file():
+        path = path / KIND
     model, report = foundation.load(path, kind="classifier")
     artifact = Artifact.open(path, KIND, VERSION)
     contract = artifact.contract

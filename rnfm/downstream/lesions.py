@@ -1,9 +1,10 @@
 """The labelled lesions of one or several volume archives: one row a classified lesion, and its voxels on request.
 
-    table   lesion  patient  scan  site  label  archive  start_vox  stop_vox  volume_mm3  clinical_<name> ...
-              |                                   |          |
-              code; the scan's where no           |          box of the lesion's mask in the canonical volume, stop excluded
-              lesion is named                     position in `archives`
+    table   lesion  patient  scan  site  label  archive  start_vox  stop_vox  mask_box  volume_mm3  clinical_<name> ...
+              |                                   |          |                    |
+              code; the scan's where no           |          |                    the mask inside that box (bool)
+              lesion is named                     |          box of the target mask in the canonical volume, stop excluded
+                                                  position in `archives`
 
 The mask of a row is the *target* lesion's alone: other lesions of the scan are not in it.
 A row without a usable mask is left out and named in `left_out`; more than `max_bad` of them are refused.
@@ -11,10 +12,10 @@ A row without a usable mask is left out and named in `left_out`; more than `max_
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ import pandas as pd
 from rnfm.core.contract import InputContract
 from rnfm.core.errors import ConfigError, DataError
 from rnfm.downstream.lineage import volume_inputs
+from rnfm.downstream.windows import bounding_box, crop_start, cut
 
 if TYPE_CHECKING:
     from rnfm.volume import VolumeArchive
@@ -46,10 +48,8 @@ class Lesions:
     def volume(self, row: int) -> Voxels:
         """The whole canonical scan of `row` and its target mask."""
         lesion = self.table.iloc[row]
-        archive = self.archives[lesion["archive"]]
-        return self._volume(lesion["archive"], lesion["scan"]), archive.lesion_mask(
-            lesion["scan"], lesion["mask_values"]
-        )
+        image = self._volume(lesion["archive"], lesion["scan"])
+        return image, self._mask(row, (0, 0, 0), image.shape)
 
     def crop(self, row: int, size: tuple[int, int, int]) -> Voxels:
         """A crop of `size` voxels centred on the box of the lesion, padded with background where it leaves the volume."""
@@ -71,9 +71,13 @@ class Lesions:
 
     def _cut(self, row: int, start: Sequence[int], size: Sequence[int]) -> Voxels:
         lesion = self.table.iloc[row]
-        image, mask = self.volume(row)
+        image = self._volume(lesion["archive"], lesion["scan"])
         fill = background(self.archives[lesion["archive"]], lesion["scan"])
-        return cut(image, start, size, fill), cut(mask, start, size, False)
+        return cut(image, start, size, fill), self._mask(row, start, size)
+
+    def _mask(self, row: int, start: Sequence[int], size: Sequence[int]) -> np.ndarray:
+        offset = [int(first) - int(low) for first, low in zip(start, self.table["start_vox"].iloc[row], strict=True)]
+        return cut(self.table["mask_box"].iloc[row], offset, size, False)
 
     def _read(self, archive: int, scan: str) -> np.ndarray:
         return self.archives[archive].image(scan)
@@ -125,43 +129,6 @@ def require_same_input(thing: object, found: InputContract, expected: InputContr
         raise ConfigError(thing, "; ".join(differences), "Prepare the scans with the settings that the model expects")
 
 
-def crop_start(start_vox: Sequence[int], stop_vox: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
-    """First voxel of a crop of `size` whose middle is the middle of the box; may be negative.
-
-    >>> crop_start((10, 10, 10), (14, 15, 16), (8, 8, 8))
-    (8, 8, 9)
-    """
-    return tuple(
-        (int(low) + int(high)) // 2 - int(length) // 2
-        for low, high, length in zip(start_vox, stop_vox, size, strict=True)
-    )
-
-
-def cut(array_DHW: np.ndarray, start: Sequence[int], size: Sequence[int], fill: float | bool) -> np.ndarray:
-    """`array[start : start + size]` as a copy, with `fill` where that leaves the array."""
-    out = np.full(tuple(size), fill, dtype=array_DHW.dtype)
-    inner, outer = [], []
-    for first, length, extent in zip(start, size, array_DHW.shape, strict=True):
-        low, high = max(first, 0), min(first + length, extent)
-        if low >= high:
-            return out
-        inner.append(slice(low, high))
-        outer.append(slice(low - first, high - first))
-    out[tuple(outer)] = array_DHW[tuple(inner)]
-    return out
-
-
-def bounding_box(mask_DHW: np.ndarray) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """(start, stop) of the true voxels, stop excluded; None if there is none."""
-    edges = []
-    for axis in range(mask_DHW.ndim):
-        line = np.flatnonzero(mask_DHW.any(axis=tuple(i for i in range(mask_DHW.ndim) if i != axis)))
-        if not len(line):
-            return None
-        edges.append((int(line[0]), int(line[-1]) + 1))
-    return tuple(low for low, _ in edges), tuple(high for _, high in edges)
-
-
 def _require_once(volumes: Sequence[Path], table: pd.DataFrame) -> None:
     twice = table["lesion"][table["lesion"].duplicated()]
     if len(twice):
@@ -183,17 +150,22 @@ def _with_boxes(
         mask = archive.lesion_mask(row["scan"], row["mask_values"]) if row["has_mask"] else np.zeros((1, 1, 1), bool)
         box = bounding_box(mask)
         if box is None:
-            left_out.append(
-                f"{row['lesion']} has no {'voxel in its' if row['has_mask'] else ''} mask".replace("  ", " ")
-            )
+            left_out.append(f"{row['lesion']} has no {'voxel in its mask' if row['has_mask'] else 'mask'}")
             continue
         voxel_mm3 = float(np.prod(archive.contract.spacing_mm))
-        kept.append({**row, "start_vox": box[0], "stop_vox": box[1], "volume_mm3": float(mask.sum()) * voxel_mm3})
+        inside = mask[tuple(slice(low, high) for low, high in zip(*box, strict=True))]
+        volume_mm3 = float(inside.sum()) * voxel_mm3
+        found: dict[Hashable, Any] = {
+            "start_vox": box[0],
+            "stop_vox": box[1],
+            "mask_box": inside.copy(),
+            "volume_mm3": volume_mm3,
+        }
+        kept.append(row | found)
     if len(left_out) > max(1, int(max_bad * len(table))) or not kept:
         raise DataError(
             "lesions",
             f"{len(left_out)} of {len(table)} have no mask ({'; '.join(left_out[:3])})",
             "Give the masks and prepare again, or take these rows out of the cohort",
         )
-    frame = pd.DataFrame(kept, columns=[*table.columns, "start_vox", "stop_vox", "volume_mm3"])
-    return frame.sort_values("lesion", kind="stable").reset_index(drop=True), left_out
+    return pd.DataFrame(kept).sort_values("lesion", kind="stable").reset_index(drop=True), left_out

@@ -167,7 +167,7 @@ def _optimiser(
                 "weight_decay": config.weight_decay if is_matrix else 0.0,
             }
             for (is_head, is_matrix), parameters in groups.items()
-        ]
+        ],
     )
     steps = math.ceil(lesions / config.batch)
     whole = steps * config.epochs

@@ -15,10 +15,10 @@ class PredictConfig(Config):
 
     scan: Path = positional("T1CE scan (.nii or .nii.gz)")
     mask: Path = Field(description="mask of the lesion on the same grid, values > 0")
-    classifier: Path = Field(description="classifier artefact (`rnfm finetune` writes it to RUN/classifier)")
+    classifier: Path = Field(description="classifier, or the run folder of `rnfm finetune` that holds it")
     lesion: int | None = Field(None, ge=1, description="mask value of the lesion, where the mask holds several")
     out: Path | None = Field(None, description="folder for prediction.json and attention.nii.gz; none: print only")
-    force: bool = Field(False, description="predict although the scan does not look like T1CE of a head")
+    force: bool = Field(False, description="predict although scan or lesion look unlike all that the model can know")
     overwrite: bool = Field(False, description="replace what lies in `out`")
 
 
@@ -52,7 +52,8 @@ class Prediction:
 
 def predict(config: PredictConfig) -> Prediction:
     """Classify, or refuse with DataError: unreadable scan or mask, another grid, no orientation, an empty mask, several
-    lesions without `lesion`, or (without `force`) a scan that does not look like T1CE of a head.
+    lesions without `lesion`, and without `force` a scan that does not look like T1CE of a head or a lesion far larger or
+    smaller than all that the model learned from.
 
     Raises ConfigError for a missing classifier or an `out` that is taken, before anything is read.
     """

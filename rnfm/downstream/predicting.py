@@ -17,12 +17,14 @@ from rnfm.core.ledger import Reason
 from rnfm.downstream.attention import attention_maps, into_canonical, save_map
 from rnfm.downstream.classifier import Classifier, load_classifier
 from rnfm.downstream.crops import Crops
-from rnfm.downstream.lesions import bounding_box, crop_start, cut
 from rnfm.downstream.predict import DISCLAIMER, PredictConfig, Prediction
+from rnfm.downstream.windows import bounding_box, crop_start, cut
 
 if TYPE_CHECKING:
     from rnfm.volume.single import PreparedScan
 
+FAR = 4.0
+"""A lesion this many times larger or smaller than all that the model learned from is refused."""
 JSON, MAP = "prediction.json", "attention.nii.gz"
 IMPLAUSIBLE = (Reason.SPACING_IMPLAUSIBLE, Reason.NO_CONTRAST)
 """Findings under which a probability would mean nothing: no head, or no contrast agent. The others are warnings."""
@@ -42,7 +44,7 @@ def predict_one(config: PredictConfig) -> Prediction:
     if any(high - low > length for low, high, length in zip(start_vox, stop_vox, size, strict=True)):
         warnings.append(f"the lesion is larger than the {size[0]} x {size[1]} x {size[2]} voxels that the model sees")
     volume_mm3 = float(mask_DHW.sum()) * float(np.prod(model.input.spacing_mm))
-    warnings += _unusual_volume(volume_mm3, model)
+    warnings += _judge_volume(config, volume_mm3, model)
     start = crop_start(start_vox, stop_vox, size)
     crop = Crops(
         # float16, as the volume archive holds what the model learned from
@@ -103,13 +105,15 @@ def _judge_findings(config: PredictConfig, prepared: PreparedScan) -> list[str]:
     return [f"{finding.reason}: {finding.detail}" for finding in prepared.findings]
 
 
-def _unusual_volume(volume_mm3: float, model: Classifier) -> list[str]:
+def _judge_volume(config: PredictConfig, volume_mm3: float, model: Classifier) -> list[str]:
+    """A warning outside the volumes that the model learned from; a refusal far outside."""
     low, high = model.lesion_volume_mm3
     if low <= volume_mm3 <= high:
         return []
-    return [
-        f"the lesion's {volume_mm3:.0f} mm3 lie outside the {low:.0f} to {high:.0f} mm3 that the model learned from"
-    ]
+    said = f"{volume_mm3:.0f} mm3 lie outside the {low:.0f} to {high:.0f} mm3 that the model learned from"
+    if not low / FAR <= volume_mm3 <= high * FAR and not config.force:
+        raise DataError(config.mask, f"its {said}", "Give the mask of one lesion, or pass --force if it is one")
+    return [f"the lesion's {said}"]
 
 
 def _require_free(config: PredictConfig) -> None:

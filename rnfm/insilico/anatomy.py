@@ -28,7 +28,8 @@ WARP_LIMIT_MM = WARP_SPACING_MM / 5
 HEAD_LOW_MM, HEAD_HIGH_MM = (-92.0, -128.0, -90.0), (92.0, 96.0, 102.0)
 VENTRICLES_MM = np.array([[-14.0, -18.0, 16.0], [14.0, -18.0, 16.0]])
 VENTRICLE_SIGMA_MM = 20.0
-MAP_SPACING_MM = 10.0
+MAP_SPACING_MM = 12.0
+MAX_STEPS, NEAR_MM = 40, 0.01
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ class Anatomy:
     def to_patient(self, template_mm: Points) -> Points:
         """The inverse for one position (3,), by fixed-point iteration."""
         guess = template_mm / self.scale
-        for _ in range(25):
-            guess = guess + (template_mm - self.to_template(guess[:, None])[:, 0]) * 0.8
+        for _ in range(MAX_STEPS):
+            miss_mm = template_mm - self.to_template(guess[:, None])[:, 0]
+            guess = guess + 0.8 * miss_mm
+            if np.abs(miss_mm).max() < NEAR_MM:
+                break
         return guess
 
 

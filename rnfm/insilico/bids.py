@@ -60,9 +60,11 @@ def write_tables(root: Path, patients: list[Patient]) -> None:
     """Everything that describes the data set and its participants."""
     description = {"Name": "In-silico site B", "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "License": "CC0"}
     made_by = {"GeneratedBy": [{"Name": "rnfm.insilico", "Version": __version__}]}
+    masks = root / "derivatives" / "lesions"
+    masks.mkdir(parents=True, exist_ok=True)
     files.write_json(root / "dataset_description.json", description | made_by)
     derivative = description | made_by | {"Name": "In-silico site B: lesion masks", "DatasetType": "derivative"}
-    files.write_json(root / "derivatives" / "lesions" / "dataset_description.json", derivative)
+    files.write_json(masks / "dataset_description.json", derivative)
     files.write_text(root / "README", "Simulated contrast-enhanced T1 scans of brain lesions; no person was scanned.\n")
     files.write_json(root / "participants.json", {name: {"Description": text} for name, text in COLUMNS.items()})
     lines = ["\t".join(COLUMNS)] + ["\t".join(row(patient)) for patient in patients]

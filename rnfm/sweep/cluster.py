@@ -17,6 +17,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ STORE_BYTES = 100 << 20
 # Ray's longest socket path below its folder has about 75 characters and a UNIX socket takes 107.
 LONGEST_TEMPORARY = 24
 PATIENCE_S = 10.0
+ANSWER_WITHIN_S = 5.0
 
 _ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
@@ -41,6 +43,17 @@ _ALWAYS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow has the curves; no CSV, JSON and TensorBoard files beside it
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the sweep instead of publishing half of it
 }
+
+
+def require_answer(address: str | None) -> None:
+    """Raise ConfigError if nobody listens at host:port of `address`; Ray itself would try for ten minutes, aloud."""
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not colon:
+        return  # none, or "auto": Ray finds its own cluster or says so at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_WITHIN_S).close()
+    except (OSError, ValueError) as error:
+        raise _away(str(address), error) from None
 
 
 @contextlib.contextmanager
@@ -101,16 +114,17 @@ def _remote(address: str) -> Iterator[None]:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:
-        detail = " ".join(str(error).split())[:200]
-        raise ConfigError(
-            f"Ray at {address}",
-            f"does not answer ({detail})",
-            "Start it, give its RAY_AUTH_TOKEN, or leave --address out",
-        ) from error
+        raise _away(address, error) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _away(address: str, error: Exception) -> ConfigError:
+    detail = " ".join(str(error).split())[:200]
+    mend = "Start it, give its RAY_AUTH_TOKEN, or leave --address out"
+    return ConfigError(f"Ray at {address}", f"does not answer ({detail})", mend)
 
 
 def processes_under(folder: Path) -> list[psutil.Process]:

@@ -20,7 +20,7 @@ from rnfm.core import files
 from rnfm.core.artifact import Artifact
 from rnfm.core.config import Config, load, with_overrides
 from rnfm.core.errors import ConfigError, RnfmError
-from rnfm.sweep.cluster import connected
+from rnfm.sweep.cluster import connected, require_answer
 from rnfm.sweep.config import SweepConfig
 from rnfm.sweep.lineage import config_hash, inputs_of
 from rnfm.sweep.result import SweepResult, Trial, best_of, settings, tabulate
@@ -45,6 +45,7 @@ def sweep(config: SweepConfig) -> SweepResult:
     if done is not None and not config.overwrite:
         return _read(config, done)
     artifacts.require_free(config.out, config.overwrite)
+    require_answer(config.address)
     return _sweep(config, base, space, whole, {"config_hash": made_by, "inputs": inputs})
 
 

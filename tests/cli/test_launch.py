@@ -112,7 +112,17 @@ def program(folder: Path, name: str, text: str) -> None:
 
 
 # Stand-ins for a cluster of one node. Of torchrun it has what matters here: ranks in a session of their own, 1 for any failure.
-RANK = "import signal, sys, time; signal.signal(signal.SIGUSR1, lambda *a: sys.exit(75)); open('rank', 'w'); time.sleep({seconds}); sys.exit({code})"
+RANK = """
+import signal, sys, time
+def save(*_):
+    time.sleep(0.5)
+    open('saved', 'w')
+    sys.exit(75)
+signal.signal(signal.SIGUSR1, save)
+open('rank', 'w')
+time.sleep({seconds})
+sys.exit({code})
+"""
 TORCHRUN = 'echo "$@" > arguments\nsetsid -w {python} -c "{rank}" || exit 1\n'
 SRUN = 'export SLURM_NODEID=0; echo $$ > task; exec "${@: -3}"\n'
 SCONTROL = 'if [ "$1" = show ]; then echo n1; echo n2; else echo "$@" >> requeued; fi\n'
@@ -154,6 +164,7 @@ class TestSlurmScript:
         wait_for(folder / "rank")
         os.kill(int((folder / "task").read_text()), signal.SIGUSR1)
         assert job.wait(20) == 75
+        assert (folder / "saved").exists()
         assert (folder / "requeued").read_text() == "requeue 12345\n"
 
     def test_the_warning_to_every_process_of_the_step_does_no_harm(self, folder: Path) -> None:
@@ -163,6 +174,7 @@ class TestSlurmScript:
         for process in (task, *task.children(recursive=True)):  # as SLURM does with process tracking by control groups
             process.send_signal(signal.SIGUSR1)
         assert job.wait(20) == 75
+        assert (folder / "saved").exists()  # torchrun outlived the signal, and so its ranks
 
 
 def test_deepspeed_without_a_hostfile_is_refused(folder: Path) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rnfm.core import ConfigError, DataError, InputContract
-from rnfm.downstream.lesions import bounding_box, crop_start, cut, load_lesions
+from rnfm.downstream.lesions import load_lesions
+from rnfm.downstream.windows import bounding_box
 
 from .conftest import make_scans, write_volumes
 
@@ -50,23 +49,6 @@ def test_the_box_holds_the_whole_lesion_with_its_margin(cohort):
     start, stop = bounding_box(mask)
     assert start == (2, 2, 2)
     assert stop == tuple(n - 2 for n in mask.shape)
-
-
-@given(
-    st.tuples(*[st.integers(3, 9)] * 3),
-    st.tuples(*[st.integers(-6, 12)] * 3),
-    st.tuples(*[st.integers(1, 10)] * 3),
-)
-def test_cutting_agrees_with_padding_everything_first(shape, start, size):
-    array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    padded = np.pad(array, 20, constant_values=-1.0)
-    window = tuple(slice(20 + first, 20 + first + length) for first, length in zip(start, size, strict=True))
-    assert np.array_equal(cut(array, start, size, -1.0), padded[window])
-
-
-def test_crop_start_by_hand():
-    assert crop_start((10, 10, 0), (14, 15, 2), (8, 8, 8)) == (8, 8, -3)
-    assert bounding_box(np.zeros((2, 2, 2), bool)) is None
 
 
 def refusal(volumes, **options):

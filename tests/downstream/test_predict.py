@@ -184,10 +184,18 @@ def test_a_lesion_unlike_those_it_learned_from_is_warned_about(trained, tmp_path
     data = mask.get_fdata().astype(np.uint8)
     from scipy import ndimage
 
+    whole = write(tmp_path / "whole.nii.gz", (image.get_fdata() > 100).astype(np.uint8))
+    said = refusal(trained, mask=whole)
+    assert said.startswith(f"{whole}: its ")
+    assert said.endswith("Give the mask of one lesion, or pass --force if it is one.")
     eroded = write(tmp_path / "eroded.nii.gz", ndimage.binary_erosion(data, iterations=2).astype(np.uint8))
     assert image.shape == data.shape
     [warning] = [line for line in predict(config(trained, mask=eroded, force=True)).warnings if "mm3" in line]
     assert "lie outside the" in warning
+
+
+def test_the_run_folder_stands_for_its_classifier(trained):
+    assert predict(config(trained, classifier=trained.classifier.parent)) == predict(config(trained))
 
 
 def test_a_folder_that_is_no_classifier_is_refused_before_the_scan_is_read(trained, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from rnfm.core.errors import ConfigError
 from rnfm.sweep import cluster
 
 SLEEP = "import sys, time; time.sleep(60)"
@@ -73,3 +75,22 @@ def test_the_folder_leaves_room_for_socket_names(monkeypatch: pytest.MonkeyPatch
         assert len(str(folder)) <= cluster.LONGEST_TEMPORARY + len("/rnfm-12345678")
     finally:
         folder.rmdir()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "[::1]:{port}"])
+def test_an_address_where_nobody_listens_is_refused_at_once(address: str) -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody else can answer there
+        taken.bind(("127.0.0.1", 0))
+        address = address.format(port=taken.getsockname()[1])
+        with pytest.raises(ConfigError, match=r"does not answer .* Start it, give its RAY_AUTH_TOKEN") as caught:
+            cluster.require_answer(address)
+        assert str(caught.value).startswith(f"Ray at {address}: ")
+
+
+def test_a_malformed_port_is_refused_and_what_ray_resolves_is_left_to_it() -> None:
+    with pytest.raises(ConfigError, match="Ray at host:x: does not answer"):
+        cluster.require_answer("host:x")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        cluster.require_answer(f"127.0.0.1:{server.getsockname()[1]}")
+    cluster.require_answer("auto")
+    cluster.require_answer(None)
