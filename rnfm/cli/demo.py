@@ -6,22 +6,21 @@ stands is passed over, so a second run takes seconds and a killed one goes on.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnfm.cli import walk as walks
+from rnfm.cli.walk import CROP_VOX, FULL, MODEL, PATCH_VOX, QUICK, SPACING_MM, Size, Walk
 from rnfm.core.config import Config, Field
-from rnfm.core.errors import ConfigError, DataError, RnfmError
+from rnfm.core.errors import ConfigError, DataError
 
 NOTE = (
     "In-silico: simulated lesions in real anatomy. These figures say that the software works, nothing about patients."
 )
+BASELINES = ("volume_only", "mean_intensity", "clinical_only", "radiomics")
 
 
 class DemoConfig(Config):
@@ -39,238 +38,169 @@ class DemoConfig(Config):
 
 
 @dataclass(frozen=True)
-class Size:
-    """What the demo's minutes allow."""
-
-    pool_scans: int
-    site_a_lesions: int
-    site_b_lesions: int
-    crops_per_scan: int
-    steps: int
-    epochs: int
-    folds: int
-    trials: int
-
-
-FULL = Size(
-    pool_scans=48, site_a_lesions=60, site_b_lesions=28, crops_per_scan=16, steps=240, epochs=12, folds=5, trials=4
-)
-QUICK = Size(
-    pool_scans=8, site_a_lesions=20, site_b_lesions=10, crops_per_scan=8, steps=12, epochs=2, folds=2, trials=4
-)
-SPACING_MM = 2.0
-CROP_VOX = 24
-PATCH_VOX = 6
-MODEL = "vit_micro"
-
-
-@dataclass(frozen=True)
 class DemoResult:
+    path: Path
     text: str
 
     def summary(self) -> str:
         return self.text
 
 
-class Walk:
-    """Runs steps one after another, and says how long each took."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done = total, 0
-        self.results: dict[str, Any] = {}
-        self.begin = time.monotonic()
-
-    def step(self, label: str, work: Callable[[], Any]) -> Any:
-        """Run one step; the first line of its summary tells what came of it."""
-        self.done += 1
-        print(f"[{self.done:2}/{self.total}] {label}", flush=True)
-        start = time.monotonic()
-        result = self.results[label] = work()
-        first = result.summary().strip().split("\n")[0]
-        print(f"        {time.monotonic() - start:6.1f} s  {first[:110]}", flush=True)
-        return result
-
-
 def demo(config: DemoConfig) -> DemoResult:
     """Raises whatever a stage raises; what was done before stands."""
-    _require_free(config)
-    if config.scans is not None:
-        return _own_scans(config)
-    return _in_silico(config, QUICK if config.quick else FULL)
+    _require_usable(config)
+    size = QUICK if config.quick else FULL
+    return _in_silico(config, size) if config.scans is None else _own_scans(config, size)
 
 
 def _in_silico(config: DemoConfig, size: Size) -> DemoResult:
-    from rnfm import cohort, downstream, insilico, report, sweep
+    from rnfm import report
 
-    out, walk = config.out.absolute(), Walk(23)
-    tracking = {"uri": f"sqlite:///{out / 'mlflow.db'}"}
-    keys = out / "keys.csv"
-    walk.step("insilico make", lambda: insilico.make(insilico.InsilicoConfig(
+    out, walk = config.out.absolute(), Walk(25)
+    _cohorts(walk, out, config, size)
+    trained = walks.foundation(
+        walk,
+        out,
+        per_scan=size.crops_per_scan,
+        steps=config.steps or size.steps,
+        seed=config.seed,
+        ranks=config.ranks,
+    )
+    predictions = _classifiers(walk, out, trained.foundation, config, size)
+    uri = walks.tracking_uri(out)
+    evaluation = report.EvaluateConfig(predictions=predictions, out=out / "evaluation", tracking=uri)
+    judged = walk.step("evaluate", report.evaluate, evaluation)
+    page = report.ReportConfig(
+        evaluation=evaluation.out, predictions=predictions, foundation=trained.foundation, attention=[out / "ssl_vit/attention"],
+        run=out / "run", note=NOTE, title="In-silico demo", out=out / "report",
+    )  # fmt: skip
+    written = walk.step("report", report.write_report, page)
+    champion = report.PromoteConfig(model=_digest(out / "ssl_vit/classifier"), tracking=uri)
+    walk.step("models promote", report.promote, champion)
+    predicted = _predict_new_scan(walk, out)
+    lines = ["", judged.summary(), "", predicted.summary(), "", NOTE, f"walked the road in {walk.minutes():.1f} min"]
+    return DemoResult(out, "\n".join([*lines, f"report:    {written.page}", _ui(uri)]))
+
+
+def _cohorts(walk: Walk, out: Path, config: DemoConfig, size: Size) -> None:
+    """Simulate, index, split and prepare: from here on nothing knows that the scans are simulated."""
+    from rnfm import cohort, insilico
+
+    simulated = insilico.InsilicoConfig(
         out=out / "scans", pool_scans=size.pool_scans, site_a_lesions=size.site_a_lesions, site_b_lesions=size.site_b_lesions,
-        voxel_mm=SPACING_MM, seed=config.seed, workers=2)))  # fmt: skip
+        voxel_mm=SPACING_MM, seed=config.seed, workers=2,
+    )  # fmt: skip
+    walk.step("insilico make", insilico.make, simulated)
+    for name, folder, masks in (
+        ("pool", "pool/images", "pool/masks"),
+        ("site_a", "site_a", None),
+        ("site_b", "site_b", None),
+    ):
+        index = cohort.IndexConfig(
+            source=out / "scans" / folder, masks=out / "scans" / masks if masks else None, out=out / "cohorts" / name,
+            keys=out / "keys.csv", namespace=name, site=name,
+        )  # fmt: skip
+        walk.step(f"data index {name}", cohort.index, index)
+    split = cohort.SplitConfig(
+        cohorts=[out / "cohorts/site_a"],
+        external=[out / "cohorts/site_b"],
+        out=out / "split",
+        folds=size.folds,
+        seed=config.seed,
+    )
+    walk.step("data split", cohort.split, split)
+    for name in ("pool", "site_a", "site_b"):
+        walks.prepare(walk, out, name)
 
-    places = {
-        "pool": ("pool/images", {"masks": out / "scans/pool/masks"}),
-        "site_a": ("site_a", {}),
-        "site_b": ("site_b", {}),
-    }
-    for name, (folder, more) in places.items():
-        walk.step(f"data index {name}", lambda name=name, folder=folder, more=more: cohort.index(cohort.IndexConfig(
-            source=out / "scans" / folder, out=out / "cohorts" / name, keys=keys, site=name, namespace=name, **more)))  # fmt: skip
-    walk.step("data split", lambda: cohort.split(cohort.SplitConfig(
-        cohorts=[out / "cohorts/site_a"], external=[out / "cohorts/site_b"], out=out / "split", folds=size.folds, seed=config.seed)))  # fmt: skip
-    for name in places:
-        walk.step(f"data prepare {name}", lambda name=name: _prepare(out, name, keys))
-    foundation = _pool_to_foundation(walk, config, size, out, tracking)
 
-    sites = {"volumes": [out / "volumes/site_a", out / "volumes/site_b"], "split": out / "split"}
-    tune = {**sites, "epochs": size.epochs, "seeds": [config.seed], "tracking": tracking}
-    scratch = {"model": MODEL, "patch": PATCH_VOX, "crop": CROP_VOX}
-    embedded = walk.step(
-        "embed",
-        lambda: downstream.embed(
-            downstream.EmbedConfig(foundation=foundation, volumes=sites["volumes"], out=out / "embeddings")
-        ),
+def _classifiers(walk: Walk, out: Path, foundation: Path, config: DemoConfig, size: Size) -> list[Path]:
+    """Every method of the paper's table and the baselines that could shame it; returns their predictions."""
+    from rnfm import downstream, sweep
+
+    volumes, split = [out / "volumes/site_a", out / "volumes/site_b"], out / "split"
+    embed = downstream.EmbedConfig(foundation=foundation, volumes=volumes, out=out / "embeddings")
+    walk.step("embed", downstream.embed, embed)
+    shared: dict[str, Any] = {
+        "volumes": volumes, "split": split, "epochs": size.epochs, "seeds": [config.seed], "tracking": {"uri": walks.tracking_uri(out)},
+    }  # fmt: skip
+    from_foundation = downstream.FinetuneConfig(**shared, foundation=foundation, out=out / "ssl_vit")
+    walk.step("finetune from the foundation", downstream.finetune, from_foundation)
+    scratch = downstream.FinetuneConfig(
+        **shared, model=MODEL, patch=PATCH_VOX, crop=CROP_VOX, out=out / "supervised_vit"
     )
-    walk.step(
-        "finetune from the foundation",
-        lambda: downstream.finetune(downstream.FinetuneConfig(**tune, foundation=foundation, out=out / "ssl_vit")),
-    )
-    walk.step(
-        "finetune from scratch",
-        lambda: downstream.finetune(downstream.FinetuneConfig(**tune, **scratch, out=out / "supervised_vit")),
-    )
-    baselines = ("volume_only", "clinical_only", "radiomics")
-    for name in baselines:
-        walk.step(
-            f"baseline {name}",
-            lambda name=name: downstream.baseline(downstream.BaselineConfig(name=name, **sites, out=out / name)),
-        )
+    walk.step("finetune from scratch", downstream.finetune, scratch)
+    for name in BASELINES:
+        baseline = downstream.BaselineConfig(name=name, volumes=volumes, split=split, out=out / name, seed=config.seed)
+        walk.step(f"baseline {name}", downstream.baseline, baseline)
     walk.step(
         "fuse",
-        lambda: downstream.fuse(
-            downstream.FuseConfig(embeddings=embedded.path, split=out / "split", out=out / "fused")
-        ),
+        downstream.fuse,
+        downstream.FuseConfig(embeddings=embed.out, split=split, out=out / "fused", seed=config.seed),
     )
-    walk.step("sweep", lambda: sweep.sweep(sweep.SweepConfig(
-        target="finetune", fixed={**_plain(tune), "foundation": str(foundation), "out": str(out / "sweep_trials"), "epochs": max(2, size.epochs // 3)},
+    swept = sweep.SweepConfig(
+        target="finetune", fixed={**from_foundation.as_dict(), "out": str(out / "sweep_trials"), "epochs": max(2, size.epochs // 4)},
         space={"lr": {"low": 1e-4, "high": 3e-3, "log": True}, "weight_decay": [0.01, 0.1]},
-        trials=size.trials, parallel=2, out=out / "sweep", seed=config.seed, tracking=tracking)))  # fmt: skip
+        trials=size.trials, parallel=2, out=out / "sweep", seed=config.seed, tracking=from_foundation.tracking,
+    )  # fmt: skip
+    walk.step("sweep (Ray Tune)", sweep.sweep, swept)
+    return [out / name for name in ("ssl_vit", "supervised_vit", *BASELINES, "fused")]
 
-    predictions = [out / name for name in ("ssl_vit", "supervised_vit", *baselines, "fused")]
-    judged = walk.step(
-        "evaluate",
-        lambda: report.evaluate(
-            report.EvaluateConfig(predictions=predictions, out=out / "evaluation", tracking=tracking["uri"])
-        ),
+
+def _predict_new_scan(walk: Walk, out: Path) -> Any:
+    """A scan of the second centre, which no part of the classifier has seen."""
+    from rnfm import downstream
+
+    scan = sorted((out / "scans/site_b").glob("sub-*/ses-*/anat/*_T1w.nii.gz"))[0]
+    subject, session = scan.parts[-4:-2]
+    mask = next((out / "scans/site_b/derivatives").glob(f"*/{subject}/{session}/anat/*_mask.nii.gz"))
+    config = downstream.PredictConfig(
+        scan=scan, mask=mask, classifier=out / "ssl_vit/classifier", out=out / "prediction", overwrite=True
     )
-    page = walk.step("report", lambda: report.write_report(report.ReportConfig(
-        evaluation=out / "evaluation", predictions=predictions, foundation=foundation, attention=[out / "ssl_vit/attention"], run=out / "run",
-        note=NOTE, title="In-silico demo", out=out / "report")))  # fmt: skip
-    walk.step(
-        "models promote",
-        lambda: report.promote(
-            report.PromoteConfig(model=_digest(out / "ssl_vit/classifier"), tracking=tracking["uri"])
-        ),
-    )
-    predicted = walk.step("predict a new scan", lambda: _predict(out))
-    minutes = (time.monotonic() - walk.begin) / 60
-    return DemoResult("\n".join([
-        "", judged.summary(), "", predicted.summary(), "", NOTE, f"walked the road in {minutes:.1f} min",
-        f"report:    {page.path / 'report.html'}",
-        f"compare:   {Path(sys.executable).parent / 'mlflow'} ui --backend-store-uri {tracking['uri']}",
-    ]))  # fmt: skip
+    return walk.step("predict a scan of the second centre", downstream.predict, config)
 
 
-def _own_scans(config: DemoConfig) -> DemoResult:
+def _own_scans(config: DemoConfig, size: Size) -> DemoResult:
     """Index, prepare, shard and pre-train on a folder of the user's scans; nothing of it leaves the machine."""
     from rnfm import cohort
 
+    assert config.scans is not None
     out, walk = config.out.absolute(), Walk(6)
-    keys, size = out / "keys.csv", QUICK if config.quick else FULL
-    indexed = walk.step("data index", lambda: cohort.index(cohort.IndexConfig(
-        source=config.scans, masks=config.masks, layout="folder", out=out / "cohorts/pool", keys=keys, namespace="own", site="own")))  # fmt: skip
-    prepared = walk.step("data prepare", lambda: _prepare(out, "pool", keys))
-    foundation = _pool_to_foundation(walk, config, size, out, {"uri": f"sqlite:///{out / 'mlflow.db'}"})
-    trained = walk.results["pretrain"]
-    return DemoResult("\n".join([
-        "", "What was read:", indexed.summary(), prepared.summary(), "", "What was learned:", trained.summary(), "",
-        f"load it:   model, report = rnfm.foundation.load({str(foundation)!r})",
-        f"compare:   {Path(sys.executable).parent / 'mlflow'} ui --backend-store-uri sqlite:///{out / 'mlflow.db'}",
-    ]))  # fmt: skip
-
-
-def _pool_to_foundation(walk: Walk, config: DemoConfig, size: Size, out: Path, tracking: dict[str, str]) -> Path:
-    from rnfm import archive, cohort, pretrain
-
-    walk.step("data split (held-out subjects)", lambda: cohort.split(cohort.SplitConfig(
-        cohorts=[out / "cohorts/pool"], out=out / "pool_split", holdout=0.2, folds=2, seed=config.seed)))  # fmt: skip
-    volumes = out / "volumes/pool"
-    scans = max(1, _count(volumes))
-    per_scan = (
-        max(size.crops_per_scan, -(-size.crops_per_scan * size.pool_scans // scans))
-        if config.scans
-        else size.crops_per_scan
+    index = cohort.IndexConfig(
+        source=config.scans,
+        masks=config.masks,
+        layout="folder",
+        out=out / "cohorts/pool",
+        keys=out / "keys.csv",
+        namespace="own",
+        site="own",
     )
-    walk.step("data shard", lambda: archive.shard(archive.ShardConfig(
-        volumes=volumes, split=out / "pool_split", out=out / "shards", crop=(CROP_VOX,) * 3, per_scan=per_scan, seed=config.seed)))  # fmt: skip
-    run = pretrain.PretrainConfig.model_validate({
-        "shards": out / "shards", "out": out / "run", "global_batch": 32, "steps": config.steps or size.steps, "seed": config.seed,
-        "model": {"name": MODEL, "patch": PATCH_VOX}, "optim": {"lr": 2e-3}, "objective_options": {"normalise": True}, "tracking": tracking,
-        "validate_every": 60, "checkpoint_every": 60, "log_every": 10,
-    })  # fmt: skip
-    walk.step("pretrain", lambda: _pretrain(run, config.ranks))
-    walk.step("data verify", lambda: archive.verify(archive.VerifyConfig(path=out / "shards", deep=True)))
-    return out / "run/foundation"
-
-
-def _prepare(out: Path, name: str, keys: Path) -> Any:
-    from rnfm import volume
-
-    return volume.prepare(volume.PrepareConfig(
-        cohort=out / "cohorts" / name, keys=keys, out=out / "volumes" / name, spacing_mm=(SPACING_MM,) * 3, workers=2))  # fmt: skip
-
-
-def _pretrain(run: Any, ranks: int) -> Any:
-    """The real launch: torchrun and one process a rank, as on a node of a cluster."""
-    from rnfm import pretrain
-    from rnfm.core import files
-    from rnfm.core.artifact import Artifact
-
-    file = run.out.parent / "pretrain.yaml"
-    files.write_text(file, run.as_yaml())
-    command = [
-        str(Path(sys.executable).parent / "torchrun"),
-        "--standalone",
-        f"--nproc-per-node={ranks}",
-        "-m",
-        "rnfm",
-        "pretrain",
-        "--config",
-        str(file),
-    ]
-    log = run.out.parent / "pretrain.log"
-    environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // ranks))}
-    with open(log, "a") as sink:
-        code = subprocess.run(command, stdout=sink, stderr=subprocess.STDOUT, env=environment).returncode
-    if code != 0:
-        said = [line for line in log.read_text().splitlines() if line.startswith("rnfm: ")]
-        raise RnfmError("pretrain", f"ended with code {code}: {said[-1] if said else 'see the log'}", f"Read {log}")
-    found = Artifact.open(run.out / "foundation", "foundation").lineage
-    return pretrain.PretrainResult(run.out, run.out / "foundation", found["steps"], found["metrics"], found["run_id"])
-
-
-def _predict(out: Path) -> Any:
-    from rnfm import downstream
-
-    anatomy = sorted((out / "scans/site_b").glob("sub-*/ses-*/anat/*_T1w.nii.gz"))[0]
-    subject, session = anatomy.parts[-4:-2]
-    mask = next((out / "scans/site_b/derivatives").glob(f"*/{subject}/{session}/anat/*_mask.nii.gz"))
-    return downstream.predict(
-        downstream.PredictConfig(
-            scan=anatomy, mask=mask, classifier=out / "ssl_vit/classifier", out=out / "prediction", overwrite=True
-        )
+    indexed = walk.step("data index", cohort.index, index)
+    prepared = walks.prepare(walk, out, "pool")
+    # As many crops as the embedded pool has, however few the scans are.
+    per_scan = max(size.crops_per_scan, round(size.crops_per_scan * size.pool_scans / max(1, _scans(out))))
+    trained = walks.foundation(
+        walk,
+        out,
+        per_scan=per_scan,
+        steps=config.steps or 2 * size.steps,
+        seed=config.seed,
+        ranks=config.ranks,
     )
+    loading = f"load it:   model, report = rnfm.foundation.load({str(trained.foundation)!r})"
+    parts = ["", indexed.summary(), "", prepared.summary(), "", trained.summary(), _curve(trained.metrics), "", loading]
+    return DemoResult(out, "\n".join([*parts, _ui(walks.tracking_uri(out))]))
+
+
+def _curve(metrics: dict[str, float]) -> str:
+    if "first_val/loss" not in metrics:
+        return "no subjects were held out"
+    return f"held-out loss fell from {metrics['first_val/loss']:.4f} before training to {metrics['val/loss']:.4f}"
+
+
+def _scans(out: Path) -> int:
+    import pandas as pd
+
+    return len(pd.read_parquet(out / "volumes/pool/scans.parquet", columns=["scan"]))
 
 
 def _digest(path: Path) -> str:
@@ -279,24 +209,11 @@ def _digest(path: Path) -> str:
     return Artifact.open(path).digest[:12]
 
 
-def _plain(tree: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: [str(item) for item in value]
-        if isinstance(value, list)
-        else str(value)
-        if isinstance(value, Path)
-        else value
-        for key, value in tree.items()
-    }
+def _ui(uri: str) -> str:
+    return f"compare:   {Path(sys.executable).parent / 'mlflow'} ui --backend-store-uri {uri}"
 
 
-def _count(volumes: Path) -> int:
-    import pandas as pd
-
-    return len(pd.read_parquet(volumes / "scans.parquet"))
-
-
-def _require_free(config: DemoConfig) -> None:
+def _require_usable(config: DemoConfig) -> None:
     if config.masks is not None and config.scans is None:
         raise ConfigError("masks", "are given without scans", "Give --scans too")
     for folder in (config.scans, config.masks):

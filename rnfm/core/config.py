@@ -116,7 +116,8 @@ def _explain(cls: type[BaseModel], fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{key!r} is missing"
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]}, got {fault['input']!r}"
+    got = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    return f"{key}: {message[0].lower()}{message[1:]}{got}"
 
 
 def _words(cls: type[BaseModel], words: Sequence[str], faults: list[str]) -> Iterator[tuple[str, Any]]:

@@ -3,12 +3,19 @@
 Ray and pandas are imported only when a sweep runs.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from rnfm.sweep.config import SweepConfig
+
+if TYPE_CHECKING:
+    from rnfm.sweep.stage import SweepResult, sweep
 
 __all__ = ["SweepConfig", "SweepResult", "sweep"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in ("sweep", "SweepResult"):
         from rnfm.sweep import stage
 

@@ -33,7 +33,11 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["pretain"], 2, "rnfm: command 'pretain': is not a command (did you mean 'pretrain'?). `rnfm --help` lists them.\n"),
+        (
+            ["pretain"],
+            2,
+            "rnfm: command 'pretain': is not a command (did you mean 'pretrain'?). `rnfm --help` lists them.\n",
+        ),
         (["data", "inex"], 2, "(did you mean 'data index'?)"),
         (["doctor", "--prot", "1"], 2, "'prot' is not a key (did you mean 'port'?)"),
         (["doctor", "--config"], 2, "--config: names no file"),
@@ -44,7 +48,9 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["predict", "nowhere.nii.gz", "--mask", "m.nii.gz", "--classifier", "c"], 2, "nowhere.nii.gz"),
     ],
 )
-def test_bad_input_is_one_sentence(words: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_sentence(
+    words: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(words) == code
     error = capsys.readouterr().err
     assert sentence in error
@@ -53,12 +59,16 @@ def test_bad_input_is_one_sentence(words: list[str], code: int, sentence: str, c
 
 
 def test_debug_shows_the_traceback() -> None:
-    result = subprocess.run([sys.executable, "-m", "rnfm", "pretrain", "nowhere", "--debug"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-m", "rnfm", "pretrain", "nowhere", "--debug"], capture_output=True, text=True
+    )
     assert result.returncode == 1
     assert "Traceback" in result.stderr
 
 
-def test_a_launcher_may_not_start_a_command_of_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_launcher_may_not_start_a_command_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert main(["doctor"]) == 2
     assert "is one process, and a launcher started several" in capsys.readouterr().err
