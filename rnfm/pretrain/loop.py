@@ -121,7 +121,8 @@ def train(
             last, due = progress.step == steps, progress.step % config.checkpoint_every == 0
             stopping = bool(stopping) or (progress.step >= last_stop and not last)
             if progress.step % config.log_every == 0 or last or progress.step == start.step + 1:
-                shared = cluster.sum([value / cluster.world_size for value in parts.values()])
+                several = parts if len(parts) > 1 else {}  # a single part is the loss itself
+                shared = cluster.sum([value / cluster.world_size for value in several.values()])
                 metrics = {
                     "train/loss": mean_loss,
                     "lr": lr,
@@ -129,7 +130,7 @@ def train(
                     **window.rates(),
                     "time_s": progress.seconds + window.total_s(),
                 }
-                metrics |= {f"train/{name}": value for name, value in zip(parts, shared, strict=True)}
+                metrics |= {f"train/{name}": value for name, value in zip(several, shared, strict=True)}
                 _record(recorder, progress.step, steps, metrics)
                 window.restart()
             if progress.step % config.validate_every == 0 or last:

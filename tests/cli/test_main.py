@@ -44,8 +44,12 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["doctor", "--config", "none.yaml"], 2, "none.yaml: no such configuration file"),
         (["pretrain"], 2, "'shards' is missing"),
         (["pretrain", "nowhere"], 2, "nowhere: no"),
-        (["data", "verify", "nowhere"], 2, "nowhere: no"),
-        (["predict", "nowhere.nii.gz", "--mask", "m.nii.gz", "--classifier", "c"], 2, "nowhere.nii.gz"),
+        (["data", "verify", "nowhere"], 2, "nowhere: there is no such folder"),
+        (
+            ["predict", "scan.nii.gz", "--mask", "m.nii.gz", "--classifier", "nowhere"],
+            2,
+            "nowhere: no classifier folder here",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel
@@ -201,3 +203,23 @@ def test_the_run_folder_stands_for_its_classifier(trained):
 def test_a_folder_that_is_no_classifier_is_refused_before_the_scan_is_read(trained, tmp_path):
     said = refusal(trained, ConfigError, classifier=trained.root / "volumes", scan=tmp_path / "none.nii.gz")
     assert "holds a volumes, not a classifier" in said
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(
+    "RNFM_REAL_DATA" not in os.environ, reason="RNFM_REAL_DATA does not name the folder with the real scans"
+)
+def test_real_scans_get_a_map_on_their_own_grid_or_a_refusal_that_names_what_their_headers_claim(trained, tmp_path):
+    real = Path(os.environ["RNFM_REAL_DATA"])
+    for name in ("btp01_tp1", "qin01_tp1"):
+        files = {"scan": real / "t1c" / f"{name}.nii.gz", "mask": real / "masks" / f"{name}.nii.gz"}
+        try:
+            result = predict(config(trained, **files, out=tmp_path / name, force=False))
+        except DataError as error:
+            assert "does not look like" in str(error) or "lie outside" in str(error) or "separate lesions" in str(error)
+            result = predict(config(trained, **files, lesion=1, out=tmp_path / name, force=True))
+            assert result.warnings
+        assert 0 < result.probability < 1
+        source, written = nibabel.load(files["scan"]), nibabel.load(result.map)
+        assert written.shape == source.shape[:3]
+        np.testing.assert_allclose(written.affine, source.affine, atol=1e-3)
