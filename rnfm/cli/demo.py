@@ -137,9 +137,10 @@ def _classifiers(walk: Walk, out: Path, foundation: Path, config: DemoConfig, si
         downstream.fuse,
         downstream.FuseConfig(embeddings=embed.out, split=split, out=out / "fused", seed=config.seed),
     )
+    space: dict[str, Any] = {"lr": {"low": 1e-4, "high": 3e-3, "log": True}, "weight_decay": [0.01, 0.1]}
+    fixed = {key: value for key, value in from_foundation.as_dict().items() if key not in space}
     swept = sweep.SweepConfig(
-        target="finetune", fixed={**from_foundation.as_dict(), "out": str(out / "sweep_trials"), "epochs": max(2, size.epochs // 4)},
-        space={"lr": {"low": 1e-4, "high": 3e-3, "log": True}, "weight_decay": [0.01, 0.1]},
+        target="finetune", fixed={**fixed, "out": str(out / "sweep_trials"), "epochs": max(2, size.epochs // 4)}, space=space,
         trials=size.trials, parallel=2, out=out / "sweep", seed=config.seed, tracking=from_foundation.tracking,
     )  # fmt: skip
     walk.step("sweep (Ray Tune)", sweep.sweep, swept)
