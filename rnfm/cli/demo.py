@@ -183,7 +183,7 @@ def _own_scans(config: DemoConfig, size: Size) -> DemoResult:
         walk,
         out,
         per_scan=per_scan,
-        steps=config.steps or 2 * size.steps,
+        steps=config.steps or size.steps,
         seed=config.seed,
         ranks=config.ranks,
     )

@@ -43,8 +43,9 @@ class Size:
     trials: int
 
 
+# The paper's two centres (109 and 28 lesions); a pool and a training that two cores carry in a minute.
 FULL = Size(
-    pool_scans=48, site_a_lesions=60, site_b_lesions=28, crops_per_scan=16, steps=300, epochs=12, folds=5, trials=4
+    pool_scans=64, site_a_lesions=109, site_b_lesions=28, crops_per_scan=16, steps=600, epochs=10, folds=5, trials=4
 )
 QUICK = Size(
     pool_scans=8, site_a_lesions=20, site_b_lesions=10, crops_per_scan=8, steps=12, epochs=2, folds=2, trials=4

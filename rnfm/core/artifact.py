@@ -23,13 +23,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rnfm import __version__
 from rnfm.core import files
 from rnfm.core.errors import ConfigError, IntegrityError
 
 HEADS = ("config.json", "lineage.json", "digests.json")
+OWNER = f"{files.TEMPORARY}owner"  # in a folder being written: locked by its writer for as long as that lives
+_OWNED: dict[Path, IO[str] | None] = {}
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def publish(
         yield draft
         commit(draft.path, path, kind, version, contract=draft.contract, lineage=draft.lineage)
     finally:
+        _disown(draft.path)
         shutil.rmtree(draft.path, ignore_errors=True)
 
 
@@ -164,11 +167,28 @@ def require_free(path: Path, overwrite: bool) -> None:
 
 
 def begin(path: Path) -> Path:
-    """An empty temporary folder beside `path`, on the same file system."""
+    """An empty temporary folder beside `path`, on the same file system; what killed writers of `path` left is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
     temporary = path.with_name(f"{files.TEMPORARY}{path.name}-{secrets.token_hex(4)}")
     temporary.mkdir()
+    _OWNED[temporary] = files.try_lock(temporary / OWNER)
     return temporary
+
+
+def sweep(path: Path) -> None:
+    """Remove temporary folders of `path` whose writer is no longer alive: the system has let go of its lock."""
+    for entry in path.parent.glob(f"{files.TEMPORARY}{path.name}-*"):
+        if (entry / OWNER).exists() and (lock := files.try_lock(entry / OWNER)) is not None:
+            shutil.rmtree(entry, ignore_errors=True)
+            lock.close()
+
+
+def _disown(temporary: Path) -> None:
+    lock = _OWNED.pop(temporary, None)
+    if lock is not None:
+        lock.close()
+    (temporary / OWNER).unlink(missing_ok=True)
 
 
 def commit(
@@ -184,6 +204,7 @@ def commit(
     files.write_json(temporary / "digests.json", {"files": listing, "digest": _digest_of(listing)})
     for folder in sorted({(temporary / name).parent for name in listing}):
         files.sync_folder(folder)
+    _disown(temporary)
     _swap(temporary, path)
 
 
@@ -219,10 +240,17 @@ def code_revision() -> str:
 
 
 def _swap(temporary: Path, path: Path) -> None:
+    """Put `temporary` in place of `path`; at no moment does nothing stand there, where the system can exchange two names."""
+    if not path.exists():
+        os.rename(temporary, path)
+        files.sync_folder(path.parent)
+        return
     aside = path.with_name(f"{files.TEMPORARY}old-{path.name}-{secrets.token_hex(4)}")
-    if path.exists():
+    if files.exchange(temporary, path):
+        os.rename(temporary, aside)
+    else:
         os.rename(path, aside)
-    os.rename(temporary, path)
+        os.rename(temporary, path)
     files.sync_folder(path.parent)
     shutil.rmtree(aside, ignore_errors=True)
 

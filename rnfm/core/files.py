@@ -14,7 +14,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 TEMPORARY = ".tmp-"
 
@@ -67,9 +67,33 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def exchange(a: Path, b: Path) -> bool:
+    """Exchange two existing names in one step (Linux's renameat2); False where system or file system cannot."""
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(a), here, os.fsencode(b), both) == 0
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def try_lock(path: Path) -> IO[str] | None:
+    """Take an exclusive lock on `path` (made if missing) without waiting: the open file that holds it, or None."""
+    import fcntl
+
+    try:
+        file = open(path, "a")  # noqa: SIM115 - the lock lives as long as the file is open
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    return file
 
 
 @contextlib.contextmanager

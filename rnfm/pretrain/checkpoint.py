@@ -53,7 +53,7 @@ def save(engine: Any, cluster: Cluster, folder: Path, state: dict[str, Any], kee
 
 def _publish(temporary: Path, target: Path, state: dict[str, Any], world_size: int) -> None:
     expected = {f"rank{rank:05d}.safetensors" for rank in range(world_size)}
-    found = {path.name for path in temporary.iterdir()}
+    found = {path.name for path in temporary.glob("rank*")}
     if found != expected:
         raise IntegrityError(
             target, f"shares of ranks are missing: {sorted(expected - found)}", "The checkpoint before it stands"
@@ -66,7 +66,9 @@ def _retain(folder: Path, keep: int) -> None:
     """Delete the oldest checkpoints. The new one has just been published, so a verified one always stays."""
     for old in _all(folder)[:-keep]:
         shutil.rmtree(old)
-    for leftover in folder.glob(f"{files.TEMPORARY}step-*"):  # of starts that were killed while saving
+    for leftover in folder.glob(
+        f"{files.TEMPORARY}*step-*"
+    ):  # of starts that were killed while saving, whatever their step
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -67,7 +67,7 @@ def test_every_artefact_stands_and_verifies(walked: tuple[Path, str]) -> None:
 
 def test_no_temporary_files_stay_and_no_pickle_was_written(walked: tuple[Path, str]) -> None:
     out, _ = walked
-    left = [path for path in out.rglob("*") if path.name.startswith(".tmp-") and not path.name.startswith(".tmp-scans")]
+    left = [path for path in out.rglob("*") if path.name.startswith(".tmp-")]
     assert left == []
     assert [path for path in out.rglob("*") if path.suffix in (".pkl", ".pt", ".pth", ".pickle")] == []
 
