@@ -39,15 +39,8 @@ def main(demo: Path) -> int:
             page.on("request", lambda request: asked.append(request.url))
             page.goto(url)
             page.wait_for_timeout(wait_s * 1000)
-            for selector in (
-                'button[aria-label="Close"]',
-                '[data-testid="expander-icon"]',
-                ".ag-group-contracted",
-                '[aria-label="Expand"]',
-            ):
-                if url.startswith("http") and page.locator(selector).count():
-                    page.locator(selector).first.click()  # MLflow's assistant away, the sweep's children open
-                    page.wait_for_timeout(1500)
+            if url.startswith("http"):
+                tidy(page)
             page.screenshot(path=IMAGES / f"{name}.png")
             broken = page.evaluate("[...document.images].filter(i => !i.complete || i.naturalWidth === 0).length")
             print(f"{name}.png{f', {broken} broken pictures' if broken else ''}")
@@ -68,11 +61,24 @@ def pages(demo: Path, server: str) -> dict[str, tuple[str, tuple[int, int], int]
     judged = store.search_runs([ids["rnfm/evaluate"]])[0].info.run_id
     return {
         "report": ((demo / "report/report.html").absolute().as_uri(), (1000, 1400), 2),
+        "report-attention": ((demo / "report/report.html").absolute().as_uri() + "#attention", (1000, 900), 2),
         "mlflow-pretrain": (f"{server}/#/experiments/{ids['rnfm/pretrain']}/runs/{run}/model-metrics", (1500, 800), 12),
         "mlflow-sweep": (f"{server}/#/experiments/{ids['rnfm/sweep']}/runs", (1500, 700), 12),
         "mlflow-aucs": (f"{server}/#/experiments/{ids['rnfm/evaluate']}/runs/{judged}/model-metrics", (1500, 800), 12),
         "mlflow-models": (f"{server}/#/models/rnfm-classifier", (1500, 600), 10),
     }
+
+
+def tidy(page) -> None:
+    """MLflow's assistant away, the children of a sweep in sight."""
+    close = page.locator('button[aria-label="Close"]')
+    if close.count():
+        close.first.click()
+    parent = page.get_by_role("link", name="finetune-sweep")
+    if parent.count():
+        box = parent.first.bounding_box()
+        page.mouse.click(box["x"] - 32, box["y"] + box["height"] / 2)  # the expander has no name to find it by
+    page.wait_for_timeout(2000)
 
 
 @contextmanager
