@@ -38,7 +38,7 @@ test-deps:
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium pdsh openssh-server > /dev/null
 
 prove: setup
-	$(BIN)/python -m pytest tests/proofs -m '' --override-ini testpaths=tests/proofs
+	$(BIN)/python -m pytest tests/proofs
 
 mutate: setup
 	$(BIN)/python tests/mutations.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +10,12 @@ from types import SimpleNamespace
 import torch
 
 from rnfm.pretrain import checkpoint
-from rnfm.pretrain.cluster import Cluster
+from rnfm.pretrain.cluster import Cluster, quiet_deepspeed
 
 
 def main(folder: Path) -> None:
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    quiet_deepspeed()  # standard output is for steps alone
     torch.set_num_threads(1)
     module = torch.nn.Linear(256, 512)  # half a megabyte of weights, a megabyte of moments
     optimizer = torch.optim.AdamW(module.parameters())
