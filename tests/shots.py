@@ -65,7 +65,6 @@ def pages(demo: Path, server: str) -> dict[str, tuple[str, tuple[int, int], int]
         "mlflow-pretrain": (f"{server}/#/experiments/{ids['rnfm/pretrain']}/runs/{run}/model-metrics", (1500, 800), 12),
         "mlflow-sweep": (f"{server}/#/experiments/{ids['rnfm/sweep']}/runs", (1500, 700), 12),
         "mlflow-aucs": (f"{server}/#/experiments/{ids['rnfm/evaluate']}/runs/{judged}/model-metrics", (1500, 800), 12),
-        "mlflow-models": (f"{server}/#/models/rnfm-classifier", (1500, 600), 10),
     }
 
 
