@@ -52,7 +52,7 @@ class NoiseVolumes:
         return np.random.default_rng(int(scan[2:], 16)).normal(size=(112, 112, 112)).astype(np.float32)
 
     def mask(self, scan: str) -> np.ndarray:
-        raise NotImplementedError("no scan here has a mask")
+        raise AssertionError("has_mask is False for every scan, so nobody may ask for one")
 
     def affine(self, scan: str) -> np.ndarray:
         return np.eye(4)

@@ -70,6 +70,7 @@ def _centres_mm(anatomy: Anatomy, radii_mm: list[float], rng: np.random.Generato
     chosen: list[int] = []
     for radius_mm in radii_mm:
         score = np.minimum(places.depth_mm - radius_mm - 2, places.to_ventricle_mm - 0.8 * radius_mm)
+        # `chosen` is the shorter: it grows by one a turn, and its radii are the first of the list.
         for earlier, earlier_radius_mm in zip(chosen, radii_mm, strict=False):
             away_mm = np.linalg.norm(places.position_mm - places.position_mm[earlier], axis=1)
             score = np.minimum(score, away_mm - radius_mm - earlier_radius_mm - GAP_MM)

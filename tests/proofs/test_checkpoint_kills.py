@@ -54,6 +54,6 @@ def kill_once(folder: Path, delay_s: float) -> str:
         return "none"
     try:
         newest, faults = checkpoint.newest(folder)
-    except Exception:
+    except Exception:  # whatever keeps a run from resuming counts against us, foreseen or not
         return "bad"
     return "stood" if newest is not None and not faults and int(newest.name[5:]) >= int(first) else "bad"
