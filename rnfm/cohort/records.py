@@ -59,6 +59,7 @@ class LesionRecord:
     srs_day: float | None = None
     rn_day: float | None = None
     months_since_srs: float | None = None
+    volume_ml: float | None = None  # of the lesion in this scan, where the source states it
     clinical: Mapping[str, ClinicalValue] = field(default_factory=dict)
 
     def months_at(self, day: float | None) -> float | None:
@@ -85,6 +86,7 @@ class ScanRecord:
     site: str | None = None
     vendor: str | None = None
     field_strength_t: float | None = None
+    modality: str = "T1CE"
     lesions: tuple[LesionRecord, ...] = ()
     clinical: Mapping[str, ClinicalValue] = field(default_factory=dict)
     fault: Fault | None = None

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     MASK_EMPTY = "mask_empty"
     DUPLICATE = "duplicate"
     MISSING_FILE = "missing_file"
+    CONVERSION_FAILED = "conversion_failed"
+    SERIES_AMBIGUOUS = "series_ambiguous"
     # Findings: used, but somebody should look.
     SPACING_IMPLAUSIBLE = "spacing_implausible"
     BLANK_SLICES = "blank_slices"
@@ -43,6 +45,8 @@ class Reason(StrEnum):
     LESION_MISSING = "lesion_missing"
     LABEL_ORDER = "label_order"
     VALUE_IMPLAUSIBLE = "value_implausible"
+    STRAY_LABEL = "stray_label"
+    SAME_PATIENT = "same_patient"
 
 
 @dataclass(frozen=True)
