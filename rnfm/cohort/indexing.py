@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rnfm.cohort import headers, keys, rows, summary, table
-from rnfm.cohort.adapters import choose
+from rnfm.cohort import headers, keys, namesakes, rows, summary, table
+from rnfm.cohort.adapters import LayoutWord, choose
 from rnfm.cohort.keys import KeyTable
 from rnfm.cohort.records import Adapter, Match, Options
 from rnfm.cohort.source import fingerprint
@@ -28,20 +28,29 @@ from rnfm.core.ledger import Ledger, require_budget
 from rnfm.core.progress import track
 
 KIND, VERSION = "cohort", 1
+DICOM = ("dicom", "brain_tr_gammaknife")
+# Layouts, and the options that are theirs alone.
+OPTIONS_OF = ((("folder",), ("image_glob", "mask_glob", "masks")), (DICOM, ("series_glob", "converted")))
 
 
 class IndexConfig(Config):
     """Find scans, masks, labels and clinical facts in a data set, and replace identities by codes."""
 
-    source: Path = positional("top folder of the data set")
+    source: Path = positional("top folder of the data set, or a cohort.csv")
     out: Path = Field(description="cohort folder to write")
     keys: Path | None = Field(None, description="key table (CSV, mode 0600) to use or begin; none: <out>.keys.csv")
-    layout: Literal["auto", "bids", "folder", "molab"] = Field("auto", description="layout of the source folder")
+    layout: LayoutWord = Field("auto", description="layout of the source folder; auto: guessed, and said why")
     image_glob: str | None = Field(
         None, description="folder layout: pattern of the T1CE images inside the source, such as '**/*_t1c.nii.gz'"
     )
     mask_glob: str | None = Field(None, description="folder layout: pattern of the masks inside the source")
     masks: Path | None = Field(None, description="folder layout: folder of masks with the file names of their images")
+    series_glob: str | None = Field(
+        None, description="DICOM layouts: pattern of the series description that is wanted, such as '*T1*POST*'"
+    )
+    converted: Path | None = Field(
+        None, description="DICOM layouts: folder (mode 0700) for converted series; none: <key table>.converted"
+    )
     namespace: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$",
@@ -49,10 +58,11 @@ class IndexConfig(Config):
     )
     site: str | None = Field(None, min_length=1, description="centre of all scans; none: as the data set says")
     max_bad: float = Field(0.001, ge=0, le=1, description="refused scans allowed, at least 1 [share of all scans]")
-    timepoint_rule: Literal["last_post_srs"] = Field(
-        "last_post_srs",
-        description="which scan of a lesion is classified; last_post_srs: the last one after radiosurgery that is not "
-        "later than the recorded necrosis, else the first after it, else the last of all",
+    timepoint_rule: Literal["rn_date_or_growth", "rn_date", "first_growth", "first_post_srs", "last_post_srs"] = Field(
+        "rn_date_or_growth",
+        description="which scan of a lesion is classified, of those after radiosurgery; rn_date_or_growth: the last not "
+        "later than the recorded necrosis, else the first with growth, else the last; rn_date: without the growth; "
+        "first_growth, first_post_srs, last_post_srs: never look at the necrosis date",
     )
     overwrite: bool = Field(False, description="replace a cohort that was made with other settings or inputs")
 
@@ -67,6 +77,7 @@ class IndexResult:
     why: str
     counts: summary.Counts
     fresh: bool
+    converted: Path | None = None
 
     def summary(self) -> str:
         state = "written" if self.fresh else "up to date"
@@ -76,6 +87,11 @@ class IndexResult:
                 f"layout {self.layout}, because {self.why} (--layout overrides)",
                 *summary.lines(self.counts),
                 f"key table {self.keys}: the only way back to the patients; keep it, and share it with nobody",
+                *(
+                    [f"converted series {self.converted}: keep them until `data prepare` has run"]
+                    if self.converted
+                    else []
+                ),
                 f"next: rnfm data split {self.path} --out SPLIT; rnfm data prepare {self.path} --out VOLUMES",
             ]
         )
@@ -83,23 +99,18 @@ class IndexResult:
 
 def index(config: IndexConfig) -> IndexResult:
     """Index a data set. ConfigError: paths, layout, key table; DataError: no scan, or more bad ones than allowed."""
-    if not config.source.is_dir():
+    if not config.source.exists():
         raise ConfigError(config.source, "no such folder", "Give the top folder of the data set")
     key_file = keys.location(config.keys, config.out)
     adapter, match = choose(config.source, config.layout)
-    if adapter.NAME != "folder" and (config.image_glob or config.mask_glob or config.masks):
-        raise ConfigError(
-            "image_glob, mask_glob, masks",
-            f"are for the folder layout, and this is {adapter.NAME}",
-            "Leave them out, or add --layout folder",
-        )
+    _require_own_options(config, adapter)
     dataset = config.namespace or adapter.namespace(config.source)
     settings = _settings_hash(config, adapter, dataset)
     if key_file.exists():
         known = KeyTable.open(key_file)
-        standing = artifact.current(config.out, KIND, settings, {"source": _fingerprint(config, known)})
+        standing = artifact.current(config.out, KIND, settings, {"source": _fingerprint(config, adapter, known)})
         if standing is not None:
-            return _result(config.out, key_file, adapter, match, fresh=False)
+            return _result(config, key_file, adapter, match, fresh=False)
         _require_same_table(config, known)
     elif (config.out / "digests.json").is_file() and not config.overwrite:
         raise ConfigError(
@@ -109,11 +120,17 @@ def index(config: IndexConfig) -> IndexResult:
         )
     artifact.require_free(config.out, config.overwrite)
     _index(config, adapter, dataset, settings, key_file)
-    return _result(config.out, key_file, adapter, match, fresh=True)
+    return _result(config, key_file, adapter, match, fresh=True)
 
 
 def _index(config: IndexConfig, adapter: Adapter, dataset: str, settings: str, key_file: Path) -> None:
-    options = Options(image_glob=config.image_glob, mask_glob=config.mask_glob, masks=config.masks)
+    options = Options(
+        image_glob=config.image_glob,
+        mask_glob=config.mask_glob,
+        masks=config.masks,
+        series_glob=config.series_glob,
+        converted=_converted(config, key_file),
+    )
     reading = adapter.read(config.source, options)
     if not reading.scans:
         raise DataError(
@@ -121,16 +138,15 @@ def _index(config: IndexConfig, adapter: Adapter, dataset: str, settings: str, k
         )
     inspected = [headers.inspect(scan) for scan in track(reading.scans, len(reading.scans), "headers")]
     with KeyTable.edit(key_file) as key_table:
-        coded = rows.build(
-            inspected, reading.findings, key_table, dataset=dataset, site=config.site, rule=config.timepoint_rule
-        )
+        found = [*reading.findings, *namesakes.findings(adapter, reading.scans, key_table, dataset)]
+        coded = rows.build(inspected, found, key_table, dataset=dataset, site=config.site, rule=config.timepoint_rule)
         contract = {
             "dataset": dataset,
             "layout": adapter.NAME,
             "timepoint_rule": config.timepoint_rule,
             "key_table": key_table.id,
         }
-        inputs = {"source": _fingerprint(config, key_table)}
+        inputs = {"source": _fingerprint(config, adapter, key_table)}
     _require_budget(config, coded.quarantine, total=len(inspected))
     lineage = {"config_hash": settings, "inputs": inputs}
     with artifact.publish(
@@ -141,27 +157,48 @@ def _index(config: IndexConfig, adapter: Adapter, dataset: str, settings: str, k
         coded.quarantine.write(draft.path / "quarantine.jsonl")
         coded.findings.write(draft.path / "findings.jsonl")
         counts = summary.count(frame, coded.quarantine.entries, coded.findings.entries)
-        text = summary.markdown(frame, counts, contract=contract, notes=reading.notes, branches=coded.branches)
+        text = summary.markdown(frame, counts, contract=contract, notes=reading.notes, courses=coded.courses)
         (draft.path / "summary.md").write_text(text)
 
 
-def _result(path: Path, key_file: Path, adapter: Adapter, match: Match, *, fresh: bool) -> IndexResult:
+def _result(config: IndexConfig, key_file: Path, adapter: Adapter, match: Match, *, fresh: bool) -> IndexResult:
     """From the published artefact, so that a second run reports what stands there."""
-    cohort = artifact.Artifact.open(path, KIND, VERSION)
+    cohort = artifact.Artifact.open(config.out, KIND, VERSION)
     ledgers = (Ledger.read(cohort.file(f"{name}.jsonl")) for name in ("quarantine", "findings"))
     counts = summary.count(table.read(cohort.file("cohort.parquet")), *ledgers)
-    return IndexResult(path, key_file, adapter.NAME, match.why, counts, fresh)
+    converted = _converted(config, key_file) if adapter.NAME in DICOM else None
+    return IndexResult(config.out, key_file, adapter.NAME, match.why, counts, fresh, converted)
+
+
+def _converted(config: IndexConfig, key_file: Path) -> Path:
+    """Converted series are pictures of patients: they lie with the key table, not with the cohort."""
+    return config.converted or key_file.with_name(
+        f"{key_file.name.removesuffix('.csv').removesuffix('.keys')}.converted"
+    )
+
+
+def _require_own_options(config: IndexConfig, adapter: Adapter) -> None:
+    """ConfigError for an option that the chosen layout would pass over in silence."""
+    for layouts, names in OPTIONS_OF:
+        if adapter.NAME not in layouts and any(getattr(config, name) is not None for name in names):
+            raise ConfigError(
+                ", ".join(names),
+                f"are for the {' and '.join(layouts)} layout{'s' * (len(layouts) > 1)}, and this is {adapter.NAME}",
+                f"Leave them out, or add --layout {layouts[0]}",
+            )
 
 
 def _settings_hash(config: IndexConfig, adapter: Adapter, dataset: str) -> str:
     """What changes the result and is no path. Globs may name people: they go into the keyed fingerprint instead."""
-    values = [VERSION, adapter.NAME, dataset, config.site, config.timepoint_rule]
+    values = [VERSION, table.REVISION, adapter.NAME, dataset, config.site, config.timepoint_rule]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def _fingerprint(config: IndexConfig, key_table: KeyTable) -> str:
+def _fingerprint(config: IndexConfig, adapter: Adapter, key_table: KeyTable) -> str:
     roots = [config.source, *([config.masks] if config.masks else [])]
-    return fingerprint(key_table.secret, roots, (config.image_glob, config.mask_glob))
+    globs = (config.image_glob, config.mask_glob, *([config.series_glob] if config.series_glob else []))
+    also = adapter.sources(config.source) if hasattr(adapter, "sources") else []
+    return fingerprint(key_table.secret, roots, globs, keys=key_table.path, also=also)
 
 
 def _require_same_table(config: IndexConfig, known: KeyTable) -> None:

@@ -13,6 +13,7 @@ An adapter is a module of `rnfm.cohort.adapters` with
     matches(root) -> Match                          cheap: looks at names only
     namespace(root) -> str                          whose ids these are; never an identity
     read(root, options) -> Reading                  original ids; no file is refused here unless it had to be opened
+    sources(root) -> list[Path]                     optional: files it depends on that are neither NIfTI nor tables below `root`
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ from rnfm.core.ledger import Reason
 
 ClinicalValue = float | bool | str | None
 DAYS_A_MONTH = 30.4375
+
+# `LesionRecord.label_source`: these words, or the source's own. They say how a label came about, never who gave it.
+PATHOLOGY, FOLLOW_UP = "pathology", "follow-up"  # the tissue, or the source's own judgement of the course, decided
+RN_RECORDED = "RN date recorded"  # label 1: a date of necrosis, without a word on how it was diagnosed
+NO_RN_RECORDED = "no RN recorded"  # label 0: no such date, and nothing else is known; progression is not proven
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,8 @@ class Options:
     image_glob: str | None = None
     mask_glob: str | None = None
     masks: Path | None = None
+    series_glob: str | None = None  # DICOM: pattern of the series description
+    converted: Path | None = None  # DICOM: folder for converted series
 
 
 class Adapter(Protocol):

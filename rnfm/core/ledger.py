@@ -33,9 +33,13 @@ class Reason(StrEnum):
     MASK_GEOMETRY = "mask_geometry"
     MASK_EMPTY = "mask_empty"
     DUPLICATE = "duplicate"
+    BRAIN_FAILED = "brain_failed"
+    BIAS_FAILED = "bias_failed"
     MISSING_FILE = "missing_file"
     CONVERSION_FAILED = "conversion_failed"
     SERIES_AMBIGUOUS = "series_ambiguous"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
     # Findings: used, but somebody should look.
     SPACING_IMPLAUSIBLE = "spacing_implausible"
     BLANK_SLICES = "blank_slices"
@@ -43,10 +47,17 @@ class Reason(StrEnum):
     ANISOTROPIC = "anisotropic"
     FORMS_DISAGREE = "forms_disagree"
     LESION_MISSING = "lesion_missing"
+    LESION_OUTSIDE_BRAIN = "lesion_outside_brain"
+    BRAIN_IMPLAUSIBLE = "brain_implausible"
     LABEL_ORDER = "label_order"
     VALUE_IMPLAUSIBLE = "value_implausible"
     STRAY_LABEL = "stray_label"
     SAME_PATIENT = "same_patient"
+    MASK_OVERLAP = "mask_overlap"
+    MASK_AMBIGUOUS = "mask_ambiguous"
+    CONTOUR_GAPS = "contour_gaps"
+    STRUCTURE_UNMATCHED = "structure_unmatched"
+    SAME_DAY = "same_day"
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,9 @@ def require_budget(bad: int, total: int, max_bad: float, thing: object) -> None:
         raise DataError(
             thing, f"none of {total} scans can be used", "Read quarantine.jsonl for the reasons, or give another folder"
         )
-    if bad > max(1, int(max_bad * total)):
+    if bad > max(1, int(max_bad * total + 1e-9)):  # 0.29 * 100 is 28.999...
         raise DataError(
             thing,
-            f"{bad} of {total} scans were refused, the budget is {max_bad:.1%} or 1 scan",
+            f"{bad} of {total} scans were refused, the budget is {100 * max_bad:g}% or 1 scan",
             "Mend them (reasons in quarantine.jsonl) or raise --max-bad",
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnfm.cohort import IndexConfig, index, table
+from rnfm.cohort.adapters import LAYOUTS
 from rnfm.cohort.keys import KeyTable
 from rnfm.core.artifact import Artifact
 from rnfm.core.config import load, with_overrides
@@ -58,7 +59,7 @@ def test_what_is_published(tmp_path: Path, bids_tree: Path) -> None:
     assert opened.contract == {
         "dataset": "site-b-2nd-centre",
         "layout": "bids",
-        "timepoint_rule": "last_post_srs",
+        "timepoint_rule": "rn_date_or_growth",
         "key_table": key_table.id,
     }
     frame = table.read(opened.file("cohort.parquet"))
@@ -197,8 +198,8 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         index(_config(tmp_path / "empty", tmp_path / "cohort"))
     assert str(caught.value) == (
-        "source folder: is in none of the layouts molab, bids, folder: there is no NIfTI image (.nii or .nii.gz) in it. "
-        "Give the data set's own top folder, or another --layout."
+        f"source folder: is in none of the {len(LAYOUTS)} known layouts: there is no NIfTI image (.nii or .nii.gz) in it. "
+        "Give the data set's own top folder, or another --layout (docs/layouts.md)."
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rnfm.cohort.source import fingerprint, stem, walk
+from rnfm.cohort.source import fingerprint, once, stem, walk, walked_once
 
 SECRET = "00" * 32
 
@@ -47,11 +47,30 @@ def test_equal_trees_have_equal_fingerprints(tree: Path) -> None:
         lambda tree: (tree / "a.nii").rename(tree / "z.nii"),
         lambda tree: os.utime(tree / "a.nii", ns=(1, 1)),
         lambda tree: (tree / "participants.tsv").write_text("participant_id"),
+        lambda tree: (tree / "metadata.csv").write_text("ID"),
         lambda tree: (tree / "dangling.nii").symlink_to(tree / "nothing"),
     ],
-    ids=["size", "name", "time", "table", "link"],
+    ids=["size", "name", "time", "table", "csv", "link"],
 )
 def test_every_change_shows(tree: Path, change) -> None:
     before = fingerprint(SECRET, [tree])
     change(tree)
     assert fingerprint(SECRET, [tree]) != before
+
+
+def test_key_tables_do_not_count(tree: Path) -> None:
+    before = fingerprint(SECRET, [tree], keys=tree / "mine.csv")
+    (tree / "mine.csv").write_text("namespace")
+    (tree / "cohort.keys.csv").write_text("namespace")
+    assert fingerprint(SECRET, [tree], keys=tree / "mine.csv") == before
+    assert fingerprint(SECRET, [tree]) != before
+
+
+def test_a_listing_is_remembered_only_while_it_is_asked_for(tree: Path) -> None:
+    with walked_once():
+        walk(tree).clear()  # a caller's own copy
+        (tree / "late.nii").touch()
+        assert [file.name for file in walk(tree)] == ["a.nii", "c.NII.GZ"]
+        assert [once("key", lambda value=value: value) for value in (1, 2)] == [1, 1]
+    assert [file.name for file in walk(tree)] == ["a.nii", "c.NII.GZ", "late.nii"]
+    assert [once("key", lambda value=value: value) for value in (1, 2)] == [1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
@@ -58,3 +59,28 @@ def molab_scan(nifti: Any) -> Callable[..., None]:
             nifti(base.with_name(base.name + "_msk.nii"), voxels)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def dicom_files() -> Any:
+    """A `DicomMaker` (dicom_maker.py beside this file)."""
+    pytest.importorskip("pydicom", reason="needs rnfm[dicom]")
+    spec = importlib.util.spec_from_file_location("dicom_maker", Path(__file__).with_name("dicom_maker.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.DicomMaker()
+
+
+@pytest.fixture(scope="session")
+def blob() -> Callable[..., np.ndarray]:
+    """`blob(shape, bright=(i, j, k))`: a noisy head-like volume with one voxel of 4000 in it."""
+
+    def make(shape: tuple[int, int, int] = (24, 20, 16), bright: tuple[int, int, int] = (15, 6, 4)) -> np.ndarray:
+        voxels = np.random.default_rng(3).integers(0, 300, shape).astype(np.uint16)
+        voxels[4:-4, 4:-4, 2:-2] += 700
+        voxels[bright] = 4000
+        return voxels
+
+    return make

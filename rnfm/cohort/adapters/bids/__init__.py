@@ -2,13 +2,19 @@
 
     dataset_description.json                                     Name = namespace
     participants.tsv                                             participant_id, label, label_source, site, clinical columns
-    sub-01/[ses-2/]anat/sub-01_[ses-2_]ce-gad_T1w.nii.gz         one scan a session; ce-* is preferred
+    sub-01/[ses-2/]anat/sub-01_[ses-2_]ce-gad_T1w.nii.gz         one scan a session; ce-gad, then ce-*, then none
+    sub-01/[ses-2/]anat/sub-01_[ses-2_]ce-gad_T1w.json           Manufacturer, MagneticFieldStrength; inherited
     sub-01/sub-01_sessions.tsv                                   session_id, acq_time or day, months_since_srs
+    sub-01/[ses-2/]sub-01_[ses-2_]scans.tsv                      filename, acq_time
     derivatives/NAME/sub-01/[ses-2/]anat/sub-01_..._mask.nii.gz  the lesion mask of the same subject and session
+    derivatives/NAME/.../sub-01_..._dseg.nii.gz, dseg.tsv        or labels, with a table that names them
 
 BIDS has no word for our label, so it is the column `label`: RN, 1 or progression, 0. A labelled participant has one
-lesion, number 1: every voxel > 0 of the mask. Brain and tissue masks are passed over. Clinical columns: see
-`rnfm.cohort.clinical`; one row a participant, so they are what was known once, not what a session added.
+lesion, number 1: every voxel > 0 of the mask, or the labels of a dseg that name a lesion (`bids_files`). Clinical columns:
+see `rnfm.cohort.clinical`; one row a participant, so they are what was known once, not what a session added.
+
+bids2table 2.3 was tried and is not used: it needs pyarrow 24 where we ask for 18, keeps what it read of a tree for the life
+of the process, and has no word for a lesion mask, which is where the work is.
 """
 
 from __future__ import annotations
@@ -18,11 +24,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rnfm.cohort import clinical
+from rnfm.cohort import clinical, scanner
+from rnfm.cohort.adapters.bids.files import choose_mask, entities, lesion_masks, scanner_of
 from rnfm.cohort.records import ClinicalValue, Finding, LesionRecord, Match, Options, Reading, ScanRecord
 from rnfm.cohort.source import stem, walk
 from rnfm.core.errors import DataError
@@ -39,9 +47,8 @@ LABELS |= {
     "0": 0,
     "0.0": 0,
 }
+EARLIEST_DATE = date(1800, 1, 1).toordinal()  # shifted dates go back to 1900; no patient is followed for 1,800 years
 RESERVED = ("participant_id", "label", "label_source", "site", "months_since_srs", "vendor", "field_strength_t")
-NO_LESION = {"brain", "head", "skull", "wm", "gm", "csf", "foreground", "ventricles"}
-_ENTITY = re.compile(r"(?:^|_)([a-z]+)-([A-Za-z0-9+]+)")
 
 
 def matches(root: Path) -> Match:
@@ -69,90 +76,79 @@ def read(root: Path, options: Options) -> Reading:
     people, left_out = _participants(root / "participants.tsv")
     sessions: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for image in _images(root):
-        entities = _entities(image)
-        sessions[entities["sub"], entities.get("ses", "")].append(image)
-    masks = _masks(root)
+        found = entities(image)
+        sessions[found["sub"], found.get("ses", "")].append(image)
+    masks, elsewhere = lesion_masks(root)
     scans, findings = [], []
     for (subject, session), images in sorted(sessions.items()):
         image = min(images, key=_preference)
-        facts = _session_facts(root / f"sub-{subject}" / f"sub-{subject}_sessions.tsv").get(session, {})
-        scan = _scan(root, image, people.get(subject, {}), facts, masks.get((subject, session), []))
+        facts = _facts_of(root, image)
+        scan, odd = _scan(root, image, people.get(subject, {}), facts, masks.get((subject, session), []))
         scans.append(scan)
-        if "ce" not in _entities(image):
-            detail = "the file name has no ce-* entity, so contrast is not stated"
-            findings.append(Finding(patient=subject, scan=scan.scan, reason=Reason.NO_CONTRAST, detail=detail))
+        findings += [Finding(patient=subject, scan=scan.scan, reason=reason, detail=detail) for reason, detail in odd]
     notes = [f"Columns of participants.tsv left out: {', '.join(left_out)}."] if left_out else []
     strangers = len(set(people) - {subject for subject, _ in sessions})
     if strangers:
         notes.append(f"{strangers} participants of participants.tsv have no T1w scan.")
-    return Reading(tuple(_with_days(scans)), tuple(findings), tuple(notes))
+    if elsewhere:
+        notes.append(f"{elsewhere} masks in another space than their image's own (space-*) were left out.")
+    scans, mixed = _with_days(scans)
+    if mixed:
+        notes.append(f"{mixed} participants have days for some scans and dates for others; their dates were not used.")
+    return Reading(tuple(scans), tuple(findings), tuple(notes))
 
 
 def _scan(
     root: Path, image: Path, person: Mapping[str, Any], facts: Mapping[str, str], masks: Sequence[Path]
-) -> ScanRecord:
-    mask = min(masks, key=lambda file: _distance(file, image)) if masks else None
-    months = _number(facts.get("months_since_srs")) if facts else None
+) -> tuple[ScanRecord, list[tuple[Reason, str]]]:
+    mask, has_rival = choose_mask(image, masks, root)
+    vendor, tesla, is_odd = scanner_of(image, root)
+    months = _number(facts.get("months_since_srs"))
     if months is None:
         months = person.get("months_since_srs")
     known: Mapping[str, ClinicalValue] = person.get("clinical", {})
-    lesions: tuple[LesionRecord, ...] = ()
-    if person.get("label") is not None:
-        lesion = LesionRecord(
-            number=1,
-            label=person["label"],
-            label_source=person["label_source"] or "participants.tsv",
-            months_since_srs=months,
-            clinical=known,
-        )
-        lesions = (lesion,)
-    entities = _entities(image)
-    return ScanRecord(
-        patient=entities["sub"],
-        scan=image.relative_to(root).with_name(stem(image)).as_posix(),
-        image=image,
-        mask=mask,
-        day=_day(facts),
-        site=person.get("site"),
-        vendor=person.get("vendor"),
-        field_strength_t=person.get("field_strength_t"),
-        lesions=lesions,
+    is_named = person.get("label") is not None or (mask is not None and mask.values)
+    lesion = LesionRecord(
+        number=1,
+        mask_values=mask.values if mask else (),
+        label=person.get("label"),
+        label_source=None if person.get("label") is None else person["label_source"] or "participants.tsv",
+        months_since_srs=months,
         clinical=known,
     )
+    scan = ScanRecord(
+        patient=entities(image)["sub"],
+        scan=image.relative_to(root).with_name(stem(image)).as_posix(),
+        image=image,
+        mask=mask.file if mask else None,
+        day=_day(facts),
+        site=person.get("site"),
+        vendor=vendor or person.get("vendor"),
+        field_strength_t=tesla or person.get("field_strength_t"),
+        lesions=(lesion,) if is_named else (),
+        clinical=known,
+    )
+    odd = []
+    if "ce" not in entities(image):
+        odd.append((Reason.NO_CONTRAST, "the file name has no ce-* entity, so contrast is not stated"))
+    if is_odd:
+        odd.append((Reason.VALUE_IMPLAUSIBLE, "a sidecar that is no JSON object, or a field strength no scanner has"))
+    if has_rival:
+        odd.append((Reason.MASK_AMBIGUOUS, "two derivative folders hold a fitting mask; the first by name was used"))
+    return scan, odd
 
 
 def _images(root: Path) -> list[Path]:
     """T1-weighted images of subjects; `derivatives/` and `sourcedata/` are not raw data."""
     found = (file for folder in sorted(root.glob("sub-*")) for file in walk(folder))
     return [
-        file
-        for file in found
-        if stem(file).endswith("_T1w") and file.parent.name == "anat" and "sub" in _entities(file)
+        file for file in found if stem(file).endswith("_T1w") and file.parent.name == "anat" and "sub" in entities(file)
     ]
 
 
-def _masks(root: Path) -> dict[tuple[str, str], list[Path]]:
-    masks: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for file in walk(root / "derivatives"):
-        entities = _entities(file)
-        words = {entities.get("desc", "").lower(), entities.get("label", "").lower()}
-        if stem(file).endswith(("_mask", "_dseg")) and "sub" in entities and not words & NO_LESION:
-            masks[entities["sub"], entities.get("ses", "")].append(file)
-    return masks
-
-
-def _entities(file: Path) -> dict[str, str]:
-    return dict(_ENTITY.findall(file.name))
-
-
-def _preference(image: Path) -> tuple[bool, str]:
-    return "ce" not in _entities(image), image.name
-
-
-def _distance(mask: Path, image: Path) -> tuple[bool, int, str]:
-    """Masks in another space come last; then those that share fewer entities (run, acq) with the image."""
-    ours, theirs = _entities(image), _entities(mask)
-    return "space" in theirs, -len(ours.items() & theirs.items()), mask.as_posix()
+def _preference(image: Path) -> tuple[bool, bool, str]:
+    agent = entities(image).get("ce", "").lower()
+    return not agent, not agent.startswith("gad"), image.name
 
 
 def _participants(file: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -171,23 +167,33 @@ def _participants(file: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
             "label": _label(row.get("label"), file.name, index + 2),
             "label_source": _text(row.get("label_source")),
             "site": _text(row.get("site")),
-            "vendor": _text(row.get("vendor")),
-            "field_strength_t": _number(row.get("field_strength_t")),
+            "vendor": scanner.vendor(_text(row.get("vendor"))),
+            "field_strength_t": scanner.field_strength_t(_text(row.get("field_strength_t"))),
             "months_since_srs": _number(row.get("months_since_srs")),
             "clinical": {name: values[index] for name, values in typed.items()},
         }
     return people, left_out
 
 
-def _session_facts(file: Path) -> dict[str, dict[str, str]]:
-    return {row["session_id"].removeprefix("ses-"): row for row in _tsv(file, key="session_id")}
+def _facts_of(root: Path, image: Path) -> dict[str, str]:
+    """The row of sessions.tsv, and acq_time out of scans.tsv where that has none."""
+    found = entities(image)
+    subject, session = f"sub-{found['sub']}", found.get("ses", "")
+    rows = _tsv(root / subject / f"{subject}_sessions.tsv", key="session_id")
+    facts: dict[str, str] = next((row for row in rows if row["session_id"].removeprefix("ses-") == session), {})
+    folder = image.parent.parent
+    name = f"{subject}_ses-{session}" if session else subject
+    of_scans = _tsv(folder / f"{name}_scans.tsv", key="filename")
+    times = [row.get("acq_time", "") for row in of_scans if row["filename"] == f"anat/{image.name}"]
+    has_time = _day(facts) is not None
+    return facts if has_time or not times else {**facts, "acq_time": times[0]}
 
 
 def _tsv(file: Path, *, key: str) -> list[dict[str, str]]:
     """Rows of a BIDS table; none if it does not exist. Errors name the row by number, never by its content."""
     if not file.is_file():
         return []
-    what = "participants.tsv" if key == "participant_id" else "a sessions.tsv"
+    what = {"participant_id": "participants.tsv", "session_id": "a sessions.tsv"}.get(key, "a scans.tsv")
     try:
         lines = list(csv.reader(file.read_text(encoding="utf-8-sig").splitlines(), delimiter="\t"))
     except (UnicodeDecodeError, csv.Error):
@@ -223,7 +229,7 @@ def _number(cell: str | None) -> float | None:
 
 
 def _day(facts: Mapping[str, str]) -> int | None:
-    """A day count as given, or the ordinal of an acquisition date; `_with_days` makes it relative."""
+    """A day count as given, or the ordinal of an acquisition date (which is far larger than any count of days)."""
     if (day := _number(facts.get("day"))) is not None:
         return int(day)
     try:
@@ -232,15 +238,16 @@ def _day(facts: Mapping[str, str]) -> int | None:
         return None
 
 
-def _with_days(scans: Sequence[ScanRecord]) -> list[ScanRecord]:
-    """Days counted from each patient's first scan, and the order of sessions for those without any."""
-    from dataclasses import replace
-
-    first: dict[str, int] = {}
+def _with_days(scans: Sequence[ScanRecord]) -> tuple[list[ScanRecord], int]:
+    """Days from each patient's first scan, `order` by session; and how many patients mixed day counts with dates."""
+    known: dict[str, list[int]] = defaultdict(list)
     for scan in scans:
         if scan.day is not None:
-            first[scan.patient] = min(scan.day, first.get(scan.patient, scan.day))
-    return [
-        replace(scan, order=order, day=None if scan.day is None else scan.day - first[scan.patient])
-        for order, scan in enumerate(scans)
-    ]
+            known[scan.patient].append(scan.day)
+    mixed = {patient for patient, days in known.items() if min(days) < EARLIEST_DATE <= max(days)}
+    first = {patient: min(days) for patient, days in known.items()}
+    dated = []
+    for order, scan in enumerate(scans):
+        is_lost = scan.day is None or (scan.patient in mixed and scan.day >= EARLIEST_DATE)
+        dated.append(replace(scan, order=order, day=None if is_lost else (scan.day or 0) - first[scan.patient]))
+    return dated, len(mixed)

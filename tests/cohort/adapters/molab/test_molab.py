@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import openpyxl
@@ -159,36 +158,20 @@ def test_through_the_index_stage(tree: Path, tmp_path: Path) -> None:
     assert not any(secret in published for secret in (b"010005", b"040114", b"19000101", b"19000501", b"T1_POST"))
 
 
-def test_the_published_counts(tmp_path: Path, clinical_sheet, molab_scan) -> None:
-    """75 patients, 154 lesions with masks (45 of them never irradiated), 6 without (3 of them RN).
-
-    The rule gives 109 lesions of 72 patients, 32 RN and 77 without; 9 patients have both classes.
-    """
-    lesions: dict[tuple[str, int], dict[int, object]] = {}
-    # 72 patients hold the cohort: 37 with two of its lesions, 35 with one = 109. The first 9 pairs hold both classes.
-    kinds = [("rn", "no")] * 9 + [("no", "no")] * 28 + [("rn",)] * 23 + [("no",)] * 12
-    assert (sum(map(len, kinds)), sum(kind.count("rn") for kind in kinds)) == (109, 32)
-    for at in range(75):
-        patient = f"{1 + at % 4:02d}{at:04d}"
-        cohort = kinds[at] if at < 72 else ()
-        for number, kind in enumerate(cohort, 1):
-            lesions[patient, number] = {SRS_BEGIN: 30, **({RN: 20 if at < 2 else 90} if kind == "rn" else {})}
-        extra = 15 if at >= 72 else 0
-        for number in range(len(cohort) + 1, len(cohort) + 1 + extra):
-            lesions[patient, number] = {}
-        numbers = range(1, len(cohort) + extra + 1)
-        for day in (0, 60):
-            molab_scan(tmp_path, patient, day, tuple(n * 10 + 1 for n in numbers))
-    for at in range(6):
-        lesions[f"{1 + at % 4:02d}{at:04d}", 9] = {SRS_BEGIN: 30, **({RN: 90} if at < 3 else {})}
-    clinical_sheet(tmp_path, lesions)
-    assert len(lesions) == 160
-
+def test_a_mask_that_does_not_fit_the_morphology_sheet_is_a_finding(tmp_path: Path, clinical_sheet, molab_scan) -> None:
+    """The sheet's unit does not matter: three lesion-scans agree up to one factor, the fourth is three times as large."""
+    clinical_sheet(tmp_path, {("010005", number): {SRS_BEGIN: 30} for number in (1, 2, 3, 4)})
+    molab_scan(tmp_path, "010005", 0, (11, 12, 21, 22, 31, 32, *[41] * 6))
+    book = openpyxl.Workbook()
+    book.active.append(["PATIENT", "TIME POINT", "STATION NAME", "MAGNETIC FIELD", "LESION", "TOTALVOLUME"])
+    for lesion in (1, 2, 3, 4):
+        book.active.append([10005.0, 19000101, "GE", 1.5, lesion, 1024.0])  # mm3: two voxels of 8 mm
+    book.save(tmp_path / "OpenBTAI_MORPHOLOGICAL_MEASUREMENTS.xlsx")
     reading = molab.read(tmp_path, Options())
-    labels = {(s.patient, lesion.number): lesion.label for s in reading.scans for lesion in s.lesions}
-    assert Counter(labels.values()) == {1: 32, 0: 77, None: 45}
-    assert len({patient for (patient, _), label in labels.items() if label is not None}) == 72
-    both = Counter(patient for patient, label in {(p, label) for (p, _), label in labels.items() if label is not None})
-    assert sum(number == 2 for number in both.values()) == 9
-    reasons = Counter(finding.reason for finding in reading.findings)
-    assert reasons == {Reason.LESION_MISSING: 6, Reason.LABEL_ORDER: 2}
+    assert [lesion.volume_ml for lesion in reading.scans[0].lesions] == pytest.approx([1.024, 1.024, 1.024, 3.072])
+    assert [(finding.reason, finding.detail) for finding in reading.findings] == [
+        (
+            Reason.VALUE_IMPLAUSIBLE,
+            "lesion 4: the mask's volume is 3 times what the morphology sheet lets expect",
+        )
+    ]

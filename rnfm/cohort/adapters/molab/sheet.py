@@ -5,14 +5,20 @@ rows, blanks written as ' ' or 'n/a', times in days since the patient's first sc
 are read; death, cause, surgery, comments and MR dates never are. Column 43 (the label) is checked by its title, since a
 shifted column would be a wrong label that nobody sees.
 
-`OpenBTAI_MORPHOLOGICAL_MEASUREMENTS.xlsx`: used for vendor and field strength only; STATION NAME really is the vendor.
+A cell of the two columns that make the label (first radiosurgery, necrosis) that is neither blank nor a number of days
+makes the lesion unlabelled and is a finding: read as blank it would be a wrong label that nobody sees.
+
+`OpenBTAI_MORPHOLOGICAL_MEASUREMENTS.xlsx`, one row a lesion-scan: vendor (STATION NAME really is the vendor), field
+strength, and TOTALVOLUME, which is only compared with the masks.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -22,6 +28,7 @@ from rnfm.cohort.records import ClinicalValue
 from rnfm.core.errors import DataError
 
 SHEET = "Hoja1"
+LONGEST_DAYS = 36_525.0  # a hundred years: more is a calendar date such as 19010618, and no number of days
 TITLE_ROWS, FIRST_ROW = (13, 14, 15), 16
 PRIMARIES: tuple[str, ...] = (
     *("breast", "NSCLC", "SCLC", "melanoma", "kidney", "colon", "bladder", "unknown", "ovary", "pharynx"),
@@ -59,6 +66,7 @@ class LesionRow:
     rn_day: float | None
     fixed: dict[str, ClinicalValue] = field(default_factory=dict)
     wbrt_days: tuple[float, ...] = ()
+    unreadable: tuple[str, ...] = ()  # which of the two label columns hold something that is no number of days
     immunotherapy_days: tuple[float, ...] | None = ()  # None: drugs are given as numbers, so which they are is unknown
 
     def clinical_at(self, day: float) -> dict[str, ClinicalValue]:
@@ -95,21 +103,36 @@ def read_clinical(file: Path) -> dict[tuple[str, int], LesionRow]:
     return lesions
 
 
-def read_scanners(file: Path) -> dict[tuple[str, str], tuple[str | None, float | None]]:
-    """(patient, time point) -> (vendor, field strength in tesla), as the sheet claims them."""
+@dataclass(frozen=True)
+class Morphology:
+    """What the second sheet claims: (patient, time point) -> (vendor, tesla); (patient, time point, lesion) -> volume."""
+
+    scanners: dict[tuple[str, str], tuple[str | None, float | None]] = field(default_factory=dict)
+    volumes: dict[tuple[str, str, int], float] = field(default_factory=dict)
+
+
+def read_morphology(file: Path) -> Morphology:
+    """Both tables of the sheet. DataError if it has not the published columns."""
     rows = _rows(file, None)
     titles = [str(title).strip().upper() for title in next(rows, ())]
     wanted = ("PATIENT", "TIME POINT", "STATION NAME", "MAGNETIC FIELD")
     missing = [name for name in wanted if name not in titles]
     if missing:
         raise DataError("OpenBTAI morphology spreadsheet", f"has no column {missing[0]}", "Give the published file")
-    at = [titles.index(name) for name in wanted]
-    found: dict[tuple[str, str], tuple[str | None, float | None]] = {}
+    places = {name: titles.index(name) for name in (*wanted, "LESION", "TOTALVOLUME") if name in titles}
+    found = Morphology()
     for cells in rows:
-        patient, timepoint, vendor, tesla = (cells[n] if n < len(cells) else None for n in at)
-        day = number_in(timepoint)
-        if day is not None:
-            found[patient_id(patient), f"{day:.0f}"] = (_text(vendor), number_in(tesla))
+        row = {name: cells[at] if at < len(cells) else None for name, at in places.items()}
+        stamp = _stamp(row["TIME POINT"])
+        if stamp is None:
+            continue
+        scan = patient_id(row["PATIENT"]), stamp
+        vendor, tesla = _text(row["STATION NAME"]), number_in(row["MAGNETIC FIELD"])
+        known = found.scanners.get(scan, (None, None))
+        found.scanners[scan] = (known[0] or vendor, tesla if known[1] is None else known[1])
+        lesion, volume = number_in(row.get("LESION")), number_in(row.get("TOTALVOLUME"))
+        if lesion is not None and volume is not None:
+            found.volumes[*scan, int(lesion)] = volume
     return found
 
 
@@ -120,11 +143,18 @@ def patient_id(cell: Any) -> str:
 
 
 def number_in(cell: Any) -> float | None:
-    """A number, or None for a blank, 'n/a' and any other text."""
+    """A finite number, or None for a blank, 'n/a' and any other text."""
     try:
-        return None if isinstance(cell, bool) or cell is None else float(cell)
+        number = math.nan if isinstance(cell, bool) or cell is None else float(cell)
     except (TypeError, ValueError):
         return None
+    return number if math.isfinite(number) else None
+
+
+def day_in(cell: Any) -> float | None:
+    """Days since MR1, or None; a calendar date is none, whether a cell's format or the digits YYYYMMDD say so."""
+    day = number_in(cell)
+    return day if day is not None and abs(day) <= LONGEST_DAYS else None
 
 
 def _lesion_row(cells: Sequence[Any], number: int) -> LesionRow | None:
@@ -137,10 +167,15 @@ def _lesion_row(cells: Sequence[Any], number: int) -> LesionRow | None:
     return LesionRow(
         patient=patient_id(cells[Column.PATIENT]),
         lesion=int(lesion),
-        srs_day=number_in(cells[Column.SRS_1 + 2]),
-        rn_day=number_in(cells[Column.RN_DAY]),
+        srs_day=day_in(cells[Column.SRS_1 + 2]),
+        rn_day=day_in(cells[Column.RN_DAY]),
         fixed=_fixed(cells),
         wbrt_days=_days(cells[column + 2] for column in (Column.WBRT_1, Column.WBRT_2)),
+        unreadable=tuple(
+            name
+            for name, column in (("first radiosurgery", Column.SRS_1 + 2), ("necrosis", Column.RN_DAY))
+            if _text(cells[column]) is not None and day_in(cells[column]) is None
+        ),
         immunotherapy_days=_immunotherapy_days(drugs),
     )
 
@@ -165,16 +200,24 @@ def _immunotherapy_days(drugs: Sequence[Sequence[Any]]) -> tuple[float, ...] | N
 
 
 def _days(cells: Iterator[Any]) -> tuple[float, ...]:
-    return tuple(day for day in map(number_in, cells) if day is not None)
+    return tuple(day for day in map(day_in, cells) if day is not None)
+
+
+def _stamp(cell: Any) -> str | None:
+    """YYYYMMDD of a time point, whether the cell holds digits, a number or a date."""
+    if isinstance(cell, date):
+        return f"{cell:%Y%m%d}"
+    number = number_in(cell)
+    return None if number is None else f"{number:.0f}"
 
 
 def _text(cell: Any) -> str | None:
-    text = str(cell or "").strip()
+    text = "" if cell is None else str(cell).strip()
     return None if text.lower() in EMPTY else text
 
 
 def _rows(file: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
-    """Cell values row by row, formulas as their last result."""
+    """Cell values row by row, formulas as their last result. Columns after the drugs are outcomes: not even looked at."""
     import openpyxl
 
     try:
@@ -186,6 +229,6 @@ def _rows(file: Path, sheet: str | None) -> Iterator[Sequence[Any]]:
     try:
         if sheet is not None and sheet not in book.sheetnames:
             raise DataError("OpenBTAI clinical spreadsheet", f"has no sheet {sheet!r}", "Give the published file")
-        yield from (book[sheet] if sheet else book.worksheets[0]).iter_rows(values_only=True)
+        yield from (book[sheet] if sheet else book.worksheets[0]).iter_rows(values_only=True, max_col=Column.DRUGS_END)
     finally:
         book.close()
