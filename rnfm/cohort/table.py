@@ -1,5 +1,8 @@
 """`cohort.parquet`: one row a lesion-scan, with the columns and types of docs/pipeline.md, and nothing else.
 
+A table written before a column of `ADDED` existed is read with that column's default, so that cohorts and volumes of
+earlier releases stay usable; `rnfm data index` makes them anew (`REVISION` is part of a cohort's configuration hash).
+
 Missing values are nulls in the file, and pandas' NA (strings, integers, truth values) or NaN (floats) in a data frame.
 Equal frames give equal bytes: no index, no library metadata, no time stamp.
 """
@@ -25,10 +28,13 @@ COLUMNS = (
     ("lesion", "string", True),
     ("dataset", "string", False),
     ("site", "string", False),
+    ("modality", "string", False),
     ("day", "int64", True),
+    ("timepoint", "int16", True),
     ("months_since_srs", "float64", True),
     ("has_mask", "bool", False),
     ("mask_values", "list<int16>", False),
+    ("volume_ml", "float64", True),
     ("classified", "bool", False),
     ("label", "int8", True),
     ("label_source", "string", True),
@@ -37,10 +43,13 @@ COLUMNS = (
     ("shape_vox", "list<int32>", False),
     ("spacing_mm", "list<float64>", False),
 )
+REVISION = 2
+ADDED: dict[str, Any] = {"modality": "T1CE", "timepoint": None, "volume_ml": None}  # since revision 1
 
 
 def from_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """A typed data frame from plain rows; each has every column of `COLUMNS` and some `clinical_<name>`.
+    """A typed data frame from plain rows; each has every column of `COLUMNS` (those of `ADDED` may be left out) and some
+    `clinical_<name>`.
 
     A clinical column is bool, string or float by its values; a mixture is a programming error (TypeError).
     """
@@ -48,7 +57,7 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     names = sorted({name for row in rows for name in row if name.startswith(CLINICAL)})
     kinds = {name: _kind(name, [row.get(name) for row in rows]) for name in names}
-    return _to_pandas(pa.Table.from_pylist([dict(row) for row in rows], schema=_schema(kinds)))
+    return _to_pandas(pa.Table.from_pylist([_with_defaults(row) for row in rows], schema=_schema(kinds)))
 
 
 def write(path: Path, frame: pd.DataFrame) -> None:
@@ -73,6 +82,7 @@ def read(path: Path) -> pd.DataFrame:
         raise IntegrityError(
             Path(path).name, f"is not a readable Parquet file ({type(error).__name__})", "Make the artefact again"
         ) from None
+    table = _with_added(table)
     _require_columns(path, table.column_names)
     return _to_pandas(table)
 
@@ -81,8 +91,25 @@ def open_cohort(path: Path) -> tuple[Artifact, pd.DataFrame]:
     """The artefact and its cohort table, from a cohort or volumes folder. ConfigError, IntegrityError."""
     opened = Artifact.open(path)
     if opened.kind not in ("cohort", "volumes"):
-        raise ConfigError(path, f"holds a {opened.kind}, not a cohort or volumes", "Give a cohort or volumes folder")
+        raise ConfigError(path, f"is of kind {opened.kind}, not cohort or volumes", "Give a cohort or volumes folder")
     return opened, read(opened.file("cohort.parquet"))
+
+
+def _with_defaults(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, **{name: default for name, default in ADDED.items() if row.get(name) is None}}
+
+
+def _with_added(table: pa.Table) -> pa.Table:
+    """The table with the columns that its release did not know, in the order of `COLUMNS`."""
+    import pyarrow as pa
+
+    missing = [(name, kind) for name, kind, _ in COLUMNS if name in ADDED and name not in table.column_names]
+    for name, kind in missing:
+        table = table.append_column(name, pa.array([ADDED[name]] * table.num_rows, _arrow(kind)))
+    if not missing:
+        return table
+    places = [name for name, _, _ in COLUMNS if name in table.column_names]
+    return table.select(places + [name for name in table.column_names if name not in places])
 
 
 def _require_columns(path: Path, names: Sequence[str]) -> None:
@@ -118,6 +145,7 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
     types: dict[Any, Any] = {
         pa.string(): pd.StringDtype(),
         pa.int64(): pd.Int64Dtype(),
+        pa.int16(): pd.Int16Dtype(),
         pa.int8(): pd.Int8Dtype(),
         pa.bool_(): pd.BooleanDtype(),
     }

@@ -27,9 +27,13 @@ def _item(name: str, day: int | None, *lesions: LesionRecord, mask: bool = True,
 
 
 def _build(
-    items: list[Inspected], keys: KeyTable, findings: tuple[Finding, ...] = (), site: str | None = None
+    items: list[Inspected],
+    keys: KeyTable,
+    findings: tuple[Finding, ...] = (),
+    site: str | None = None,
+    rule: str = "rn_date_or_growth",
 ) -> rows.Coded:
-    return rows.build(items, findings, keys, dataset="set", site=site, rule="last_post_srs")
+    return rows.build(items, findings, keys, dataset="set", site=site, rule=rule)
 
 
 def test_months_and_the_classified_row(keys: KeyTable) -> None:
@@ -39,9 +43,45 @@ def test_months_and_the_classified_row(keys: KeyTable) -> None:
     assert [round(row["months_since_srs"], 2) for row in coded.rows] == [-3.29, 2.63, 6.57]
     assert [row["classified"] for row in coded.rows] == [False, True, False]
     assert {row["lesion"] for row in coded.rows} == {f"{keys.code('set', 'patient', 'a')}-L2"}
-    assert coded.rows[1]["clinical_months_since_srs"] == coded.rows[1]["months_since_srs"]
+    assert [row["timepoint"] for row in coded.rows] == [0, 1, 2]
+    assert {row["modality"] for row in coded.rows} == {"T1CE"}
     assert coded.rows[0]["clinical_age_years"] == 90.0
     assert not any("rn" in name.split("_") for name in coded.rows[0])
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_feature"), [("rn_date", False), ("rn_date_or_growth", False), ("first_growth", True)]
+)
+def test_the_time_is_a_feature_under_label_free_rules_only(keys: KeyTable, rule: str, is_feature: bool) -> None:
+    """Also where a source calls it a clinical fact itself."""
+    lesion = LesionRecord(number=1, label=1, srs_day=0, rn_day=40, clinical={"months_since_srs": 99.0, "sex": "F"})
+    (row,) = _build([_item("a1", 30, lesion)], keys, rule=rule).rows
+    assert row["months_since_srs"] == pytest.approx(30 / 30.4375)
+    assert row["clinical_sex"] == "F"
+    assert ("clinical_months_since_srs" in row) is is_feature
+    assert row.get("clinical_months_since_srs", row["months_since_srs"]) == row["months_since_srs"]
+
+
+def test_growth_chooses_for_lesions_without_necrosis(keys: KeyTable) -> None:
+    looks = [(0, 2.0), (90, 1.0), (180, 1.2), (270, 1.1)]
+    items = [_item(f"a{day}", day, LesionRecord(number=1, label=0, srs_day=10, volume_ml=ml)) for day, ml in looks]
+    coded = _build(items, keys)
+    assert [row["day"] for row in coded.rows if row["classified"]] == [180]
+    assert [row["volume_ml"] for row in coded.rows] == [2.0, 1.0, 1.2, 1.1]
+
+
+def test_a_lesion_whose_scans_were_all_refused_is_told(keys: KeyTable) -> None:
+    lesion, fault = LesionRecord(number=3, label=1), Fault(Reason.UNREADABLE, "no header")
+    coded = _build([_item("a1", 0, lesion, fault=fault), _item("a2", 9)], keys)
+    code = f"{keys.code('set', 'patient', 'a')}-L3"
+    assert coded.findings.entries == [Entry(code, "index", Reason.LESION_MISSING, "every scan of it was refused")]
+
+
+def test_two_scans_of_one_day_are_told(keys: KeyTable) -> None:
+    coded = _build([_item("a1", 5, order=0), _item("a2", 5, order=1), _item("a3", 6, order=2)], keys)
+    assert [(entry.reason, entry.detail) for entry in coded.findings.entries] == [
+        (Reason.SAME_DAY, "on 1 day there is more than one scan; they share a time point")
+    ]
 
 
 def test_without_days_the_order_of_time_points_is_kept(keys: KeyTable) -> None:

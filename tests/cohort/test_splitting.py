@@ -22,7 +22,7 @@ def cohort(tmp_path: Path) -> CohortMaker:
         name: str,
         lesions: Sequence[tuple[str, int | None]],
         *,
-        site: str = "a",
+        site: str | Callable[[str], str] = "a",
         key_table: str = "K-1",
         kind: str = "cohort",
     ) -> Path:
@@ -30,7 +30,13 @@ def cohort(tmp_path: Path) -> CohortMaker:
         for number, (patient, label) in enumerate(lesions):
             row = dict.fromkeys((column for column, _, _ in table.COLUMNS), None)
             row |= {"patient": patient, "scan": f"S-{name}{number}", "lesion": f"{patient}-L{number}", "label": label}
-            row |= {"dataset": name, "site": site, "has_mask": True, "classified": True, "mask_values": []}
+            row |= {
+                "dataset": name,
+                "site": site if isinstance(site, str) else site(patient),
+                "has_mask": True,
+                "classified": True,
+                "mask_values": [],
+            }
             rows.append(row | {"shape_vox": [8, 8, 8], "spacing_mm": [1.0, 1.0, 1.0]})
         contract = {"key_table": key_table} if kind == "cohort" else {}
         with artifact.publish(tmp_path / name, kind, 1, contract=contract) as draft:
@@ -62,6 +68,62 @@ def test_roles_and_folds(tmp_path: Path, cohort: CohortMaker) -> None:
     assert (result.patients["holdout"], result.with_rn["holdout"]) == (6, 2)
     assert artifact.Artifact.open(tmp_path / "split").contract == {"holdout": 0.2, "folds": 5, "repeats": 2, "seed": 0}
     assert "train 24 (8 with RN), holdout 6 (2 with RN), external 6 (2 with RN); 5 folds x 2" in result.summary()
+
+
+def test_the_hold_out_of_the_paper(tmp_path: Path, cohort: CohortMaker) -> None:
+    """109 lesions (32 RN) of 72 patients, 9 with both classes: 20% of each class of patients, about 22 lesions."""
+    kinds = [(1, 0)] * 9 + [(1,)] * 23 + [(0, 0)] * 28 + [(0,)] * 12
+    lesions = [(f"P-{number:03d}", label) for number, labels in enumerate(kinds) for label in labels]
+    assert (len(lesions), sum(label for _, label in lesions)) == (109, 32)
+    path = cohort("molab", lesions, site=lambda patient: "04" if int(patient[2:]) % 5 < 3 else "01")
+    held = []
+    for seed in range(8):
+        result = split(SplitConfig(cohorts=(path,), out=tmp_path / f"split{seed}", repeats=5, seed=seed))
+        assert (result.patients, result.with_rn["holdout"]) == ({"train": 58, "holdout": 14, "external": 0}, 6)
+        assert result.lesions["train"] + result.lesions["holdout"] == 109
+        assert result.lesions_with_rn == {"train": 26, "holdout": 6, "external": 0}
+        held.append(result.lesions["holdout"])
+        frame = read_split(tmp_path / f"split{seed}")
+        for repeat in range(5):
+            assert sorted(frame[f"fold_{repeat}"].value_counts()) == [14, 14, 14, 15, 15]
+    assert 17 <= min(held) <= max(held) <= 26
+    assert "labelled lesions: train" in result.summary()
+
+
+def test_a_centre_can_be_the_external_one(tmp_path: Path, cohort: CohortMaker) -> None:
+    path = cohort("c", _lesions(30), site=lambda patient: f"site-{int(patient[2:]) % 3}")
+    config = SplitConfig(cohorts=(path,), out=tmp_path / "split", external_sites=("site-2",))
+    result = split(config)
+    frame = read_split(tmp_path / "split")
+    assert set(frame.loc[frame["role"] == "external", "site"]) == {"site-2"}
+    assert result.patients == {"train": 16, "holdout": 4, "external": 10}
+    assert artifact.Artifact.open(tmp_path / "split").contract["external_sites"] == ["site-2"]
+    assert not split(config).fresh
+
+
+@pytest.mark.parametrize(
+    ("sites", "sentence"),
+    [
+        (
+            ("site-3",),
+            r"external_sites: no patient is of centre 'site-3' \(did you mean 'site-2'\?\)\. Give one of site-0,",
+        ),
+        (
+            ("site-0", "site-1", "site-2"),
+            "split: every patient is of an external centre. Leave one centre to train on.",
+        ),
+    ],
+)
+def test_wrong_centres(tmp_path: Path, cohort: CohortMaker, sites: tuple[str, ...], sentence: str) -> None:
+    path = cohort("c", _lesions(9), site=lambda patient: f"site-{int(patient[2:]) % 3}")
+    with pytest.raises((ConfigError, DataError), match=sentence):
+        split(SplitConfig(cohorts=(path,), out=tmp_path / "split", external_sites=sites))
+
+
+def test_a_cohort_given_twice_is_refused(tmp_path: Path, cohort: CohortMaker) -> None:
+    path = cohort("c", _lesions(9))
+    with pytest.raises(ConfigError, match=r"c: is given twice \(also as .*c\)\. Give each cohort once\."):
+        split(SplitConfig(cohorts=(path,), external=(path,), out=tmp_path / "split"))
 
 
 def test_a_patient_with_both_classes_counts_as_rn(tmp_path: Path, cohort: CohortMaker) -> None:

@@ -40,8 +40,10 @@ def test_types_and_nulls_survive(tmp_path: Path) -> None:
     ]
     table.write(tmp_path / "cohort.parquet", table.from_rows(rows))
     schema = {field.name: str(field.type) for field in pq.read_schema(tmp_path / "cohort.parquet")}
-    assert {name: schema[name] for name in ("day", "label", "classified", "patient")} == {
+    assert {name: schema[name] for name in ("day", "timepoint", "volume_ml", "label", "classified", "patient")} == {
         "day": "int64",
+        "timepoint": "int16",
+        "volume_ml": "double",
         "label": "int8",
         "classified": "bool",
         "patient": "string",
@@ -69,6 +71,30 @@ def test_any_subset_can_be_written_again_with_equal_bytes(tmp_path: Path) -> Non
     assert table.read(tmp_path / "c.parquet")["scan"].tolist() == ["S-1", "S-3"]
 
 
+def test_a_table_of_an_earlier_release_is_read_with_defaults(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    table.write(tmp_path / "new.parquet", table.from_rows([_row(clinical_wbrt=True, label=1)]))
+    old = parquet.read_table(tmp_path / "new.parquet").drop_columns(list(table.ADDED))
+    parquet.write_table(old, tmp_path / "old.parquet")
+    frame = table.read(tmp_path / "old.parquet")
+    assert list(frame.columns) == [*(name for name, _, _ in table.COLUMNS), "clinical_wbrt"]
+    assert (frame["modality"][0], frame["label"][0]) == ("T1CE", 1)
+    assert frame[["timepoint", "volume_ml"]].isna().all().all()
+    table.write(tmp_path / "again.parquet", frame)
+    assert table.read(tmp_path / "again.parquet").equals(frame)
+
+
+def test_an_older_gap_is_not_filled_in(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    table.write(tmp_path / "new.parquet", table.from_rows([_row()]))
+    lacking = parquet.read_table(tmp_path / "new.parquet").drop_columns(["modality", "label"])
+    parquet.write_table(lacking, tmp_path / "old.parquet")
+    with pytest.raises(ConfigError, match=r"is no cohort table: it lacks label\. Give a table that"):
+        table.read(tmp_path / "old.parquet")
+
+
 def test_a_mixed_column_is_a_programming_error() -> None:
     with pytest.raises(TypeError, match=r"clinical_x mixes \['float', 'str'\]"):
         table.from_rows([_row(clinical_x=1.0), _row(clinical_x="a")])
@@ -89,5 +115,5 @@ def test_only_cohorts_and_volumes_open_as_cohorts(tmp_path: Path) -> None:
     assert len(table.open_cohort(tmp_path / "volumes")[1]) == 1
     with artifact.publish(tmp_path / "split", "split", 1):
         pass
-    with pytest.raises(ConfigError, match="holds a split, not a cohort or volumes"):
+    with pytest.raises(ConfigError, match="is of kind split, not cohort or volumes"):
         table.open_cohort(tmp_path / "split")
