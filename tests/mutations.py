@@ -95,10 +95,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "treatment-of-the-future",
-        "rnfm/cohort/adapters/molab_sheet.py",
+        "rnfm/cohort/adapters/molab/sheet.py",
         '"wbrt": any(begin <= day for begin in self.wbrt_days)',
         '"wbrt": bool(self.wbrt_days)',
-        "tests/cohort/adapters/test_molab.py::test_clinical_facts_are_those_known_on_the_day",
+        "tests/cohort/adapters/molab/test_molab.py::test_clinical_facts_are_those_known_on_the_day",
     ),
     Mutation(
         "gzip-not-drained",

@@ -87,8 +87,8 @@ def _cohorts(walk: Walk, out: Path, config: DemoConfig, size: Size) -> None:
     from rnfm import cohort, insilico
 
     simulated = insilico.InsilicoConfig(
-        out=out / "scans", pool_scans=size.pool_scans, site_a_lesions=size.site_a_lesions, site_b_lesions=size.site_b_lesions,
-        voxel_mm=SPACING_MM, seed=config.seed, workers=2,
+        out=out / "scans", pool_subvolumes=size.pool_scans * size.crops_per_scan, subvolumes_per_scan=size.crops_per_scan,
+        site_a=size.site_a_lesions, site_b=size.site_b_lesions, voxel_mm=SPACING_MM, seed=config.seed, workers=2,
     )  # fmt: skip
     walk.step("insilico make", insilico.make, simulated)
     for name, folder, masks in (

@@ -31,6 +31,13 @@ def overview() -> str:
     )  # fmt: skip
 
 
+def group(word: str) -> str:
+    """`rnfm data --help`: the commands that begin with one word."""
+    members = [command for commands in GROUPS.values() for command in commands if command.words.split()[0] == word]
+    lines = [f"usage: rnfm {word} COMMAND [--config FILE] [--KEY VALUE ...]", ""]
+    return "\n".join(lines + [f"  {command.words:16}{command.summary}" for command in members])
+
+
 def of(command: Command) -> str:
     """`rnfm COMMAND --help`."""
     cls = command.config_class()
@@ -41,7 +48,7 @@ def of(command: Command) -> str:
     )
     lines = [usage, "", *textwrap.wrap(_intro(cls), WIDTH), ""]
     for name, info in known:
-        label = name.upper() if _is_positional(info) else f"--{name}"
+        label = name.upper() if _is_positional(info) else f"--{name.replace('_', '-')}"
         lines.append(f"  {label:28}{_type(info.annotation)}{_default(info)}")
         lines += textwrap.wrap(info.description or "", WIDTH, initial_indent=" " * 30, subsequent_indent=" " * 30)
     return "\n".join(lines)

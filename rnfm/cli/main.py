@@ -52,6 +52,9 @@ def _dispatch(words: list[str]) -> int:
     if words[0] in ("--version", "-V"):
         print(f"rnfm {__version__}")
         return 0
+    if words[1:] in (["--help"], ["-h"]) and any(command.words.startswith(f"{words[0]} ") for command in COMMANDS):
+        print(helps.group(words[0]))
+        return 0
     command, rest = find(words)
     if "--help" in rest or "-h" in rest:
         print(helps.of(command))

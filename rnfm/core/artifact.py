@@ -28,6 +28,7 @@ from typing import IO, Any
 from rnfm import __version__
 from rnfm.core import files
 from rnfm.core.errors import ConfigError, IntegrityError
+from rnfm.core.progress import track
 
 HEADS = ("config.json", "lineage.json", "digests.json")
 OWNER = f"{files.TEMPORARY}owner"  # in a folder being written: locked by its writer for as long as that lives
@@ -47,8 +48,10 @@ class Artifact:
     digest: str
 
     @classmethod
-    def open(cls, path: Path | str, kind: str | None = None, version: int | None = None) -> Artifact:
-        """Read the heads and check that each listed file is there with its size. Contents: `verify(deep=True)`.
+    def open(
+        cls, path: Path | str, kind: str | None = None, version: int | None = None, *, intact: bool = True
+    ) -> Artifact:
+        """Read the heads and, with `intact`, check that each listed file is there with its size. Contents: `verify(deep=True)`.
 
         Raises ConfigError for a path that is no artefact, another kind or another version; IntegrityError for damage.
         """
@@ -79,14 +82,15 @@ class Artifact:
                 path, f"its head files are damaged ({error})", "Restore it from a copy or make it again"
             ) from None
         if kind is not None and artifact.kind != kind:
-            raise ConfigError(path, f"holds a {artifact.kind}, not a {kind}", f"Give a {kind} folder")
+            raise ConfigError(path, f"is of kind {artifact.kind}, not {kind}", f"Give a folder of kind {kind}")
         if version is not None and artifact.version != version:
             raise ConfigError(
                 path,
                 f"{artifact.kind} format {artifact.version}, this release reads {version}",
                 "Make it again with this release",
             )
-        artifact.require_intact()
+        if intact:
+            artifact.require_intact()
         return artifact
 
     def verify(self, deep: bool = False) -> list[str]:
@@ -94,7 +98,8 @@ class Artifact:
         faults = []
         if _digest_of(self.files) != self.digest:
             faults.append("digests.json does not match its own digest")
-        for name, expected in self.files.items():
+        listed = self.files.items()
+        for name, expected in track(listed, len(listed), "verify", "files") if deep else listed:
             file = self.path / name
             if not file.is_file():
                 faults.append(f"{name} is missing")

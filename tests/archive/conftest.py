@@ -158,9 +158,9 @@ def publish_volumes(path: Path, volumes: StandInVolumes) -> Path:
                 ("image", volumes.image(row.scan), np.float16),
                 ("mask", volumes.mask(row.scan), np.uint16),
             ):
-                group.create_array(name=kind, shape=(1, *shape), dtype=dtype, chunks=(1, *shape))[0] = data.astype(
-                    dtype
-                )
+                # A chunk that is not written cannot be told from a lost one: the archive writes all of them.
+                whole = {"shape": (1, *shape), "chunks": (1, *shape), "config": {"write_empty_chunks": True}}
+                group.create_array(name=kind, dtype=dtype, **whole)[0] = data.astype(dtype)
             affine = volumes.affine(row.scan).ravel().tolist()
             rows.append({**row._asdict(), "geometry": name, "row": 0, "affine": affine})
         pd.DataFrame(rows).drop(columns="Index").to_parquet(draft.path / "scans.parquet")

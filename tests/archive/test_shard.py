@@ -120,9 +120,9 @@ def test_refusals_before_any_work(volumes_folder, split_folder, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="no volumes folder here"):
         shard(config(tmp_path / "nothing", out))
-    with pytest.raises(ConfigError, match="holds a split, not a volumes"):
+    with pytest.raises(ConfigError, match="is of kind split, not volumes"):
         shard(config(split_folder, out))
-    with pytest.raises(ConfigError, match="holds a volumes, not a split"):
+    with pytest.raises(ConfigError, match="is of kind volumes, not split"):
         shard(config(volumes_folder, out, split=volumes_folder))
     with pytest.raises(ConfigError, match=r"crop: \(16, 0, 16\) has an edge below one voxel"):
         shard(config(volumes_folder, out, crop=(16, 0, 16)))

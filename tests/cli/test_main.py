@@ -24,6 +24,14 @@ def test_each_command_has_a_stage_and_described_keys(command) -> None:
     assert callable(command.stage())
 
 
+def test_a_group_answers_to_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "data index" in said
+    assert "data whois" in said
+    assert "models" not in said
+
+
 def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_a_moved_folder_still_verifies(tmp_path: Path) -> None:
 
 def test_wrong_kind_version_or_place_is_one_sentence(tmp_path: Path) -> None:
     make(tmp_path / "toy")
-    with pytest.raises(ConfigError, match="holds a toy, not a cohort"):
+    with pytest.raises(ConfigError, match="is of kind toy, not cohort"):
         Artifact.open(tmp_path / "toy", kind="cohort")
     with pytest.raises(ConfigError, match="toy format 1, this release reads 2"):
         Artifact.open(tmp_path / "toy", version=2)

@@ -202,7 +202,7 @@ def test_the_run_folder_stands_for_its_classifier(trained):
 
 def test_a_folder_that_is_no_classifier_is_refused_before_the_scan_is_read(trained, tmp_path):
     said = refusal(trained, ConfigError, classifier=trained.root / "volumes", scan=tmp_path / "none.nii.gz")
-    assert "holds a volumes, not a classifier" in said
+    assert "is of kind volumes, not classifier" in said
 
 
 @pytest.mark.realdata

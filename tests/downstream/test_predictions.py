@@ -81,5 +81,5 @@ def test_metrics_average_seeds_a_lesion_and_leave_out_a_split_of_one_class():
 def test_another_artefact_is_refused(tmp_path):
     with publish(tmp_path / "x", "split", 1):
         pass
-    with pytest.raises(ConfigError, match="holds a split, not a predictions"):
+    with pytest.raises(ConfigError, match="is of kind split, not predictions"):
         predictions.read(tmp_path / "x")

@@ -162,13 +162,13 @@ def test_a_second_demo_takes_seconds(walked: tuple[Path, str]) -> None:
     ("words", "code", "sentence"),
     [
         (["data", "index", "nowhere", "--out", "x"], 2, "nowhere"),
-        (["data", "prepare", "demo/split", "--out", "x"], 2, "holds a split, not a cohort"),
+        (["data", "prepare", "demo/split", "--out", "x"], 2, "is of kind split, not cohort"),
         (["data", "shard", "demo/volumes/pool", "--out", "x", "--per_scn", "3"], 2, "did you mean 'per_scan'"),
         (["pretrain", "demo/shards", "--out", "x", "--global_batch", "many"], 2, "global_batch"),
         (
             ["embed", "demo/shards", "--volumes", "demo/volumes/site_a", "--out", "x"],
             2,
-            "holds a shards, not a foundation",
+            "is of kind shards, not foundation",
         ),
         (["finetune", "demo/volumes/site_a", "--split", "demo/pool_split", "--out", "x"], 3, "split"),
         (

@@ -120,7 +120,7 @@ def test_what_is_no_foundation_is_refused(made, tmp_path):
         load(tmp_path / "missing")
     with pytest.raises(ConfigError, match="is no local folder"):
         load("models:/rnfm/1")
-    with pytest.raises(ConfigError, match="holds a foundation, not a classifier"):
+    with pytest.raises(ConfigError, match="is of kind foundation, not classifier"):
         load(made.path, kind="classifier")
 
 

@@ -164,7 +164,7 @@ def test_small_and_odd_evaluations_make_a_page_that_says_so(tmp_path, frames, sa
 def test_wrong_inputs_are_sentences(tmp_path, study):
     evaluation = evaluate(EvaluateConfig(predictions=study["predictions"], out=tmp_path / "e", bootstrap=100)).path
     out = tmp_path / "report"
-    with pytest.raises(ConfigError, match=r"ssl_vit: holds a predictions, not a evaluation\."):
+    with pytest.raises(ConfigError, match=r"ssl_vit: is of kind predictions, not evaluation\."):
         write_report(ReportConfig(evaluation=study["predictions"][0], out=out))
     with pytest.raises(
         ConfigError, match=r"e: is no run folder \(no metrics\.jsonl\)\. Give the folder that rnfm pretrain wrote\."
