@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -32,9 +33,9 @@ def main(demo: Path) -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     road(IMAGES / "road.png")
     asked: list[str] = []
-    with sync_playwright() as play, mlflow_server(demo) as server:
+    with sync_playwright() as play, mlflow_server(demo) as server, tempfile.TemporaryDirectory() as made:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", headless=True, args=FLAGS)
-        for name, (url, size, wait_s) in pages(demo, server).items():
+        for name, (url, size, wait_s) in pages(demo, server, Path(made)).items():
             page = browser.new_page(viewport={"width": size[0], "height": size[1]})
             page.on("request", lambda request: asked.append(request.url))
             page.goto(url)
@@ -51,15 +52,18 @@ def main(demo: Path) -> int:
     return 1 if outside else 0
 
 
-def pages(demo: Path, server: str) -> dict[str, tuple[str, tuple[int, int], int]]:
-    """Name -> (address, window in pixels, seconds until it stands)."""
+def pages(demo: Path, server: str, made: Path) -> dict[str, tuple[str, tuple[int, int], int]]:
+    """Name -> (address, window in pixels, seconds until it stands). Pages the demo does not hold are made in `made`."""
     from rnfm.tracking import client
+    from rnfm.volume import QcConfig, qc
 
     store = client(f"sqlite:///{demo.absolute() / 'mlflow.db'}")
     ids = {experiment.name: experiment.experiment_id for experiment in store.search_experiments()}
     run = store.search_runs([ids["rnfm/pretrain"]])[0].info.run_id
     judged = store.search_runs([ids["rnfm/evaluate"]])[0].info.run_id
+    looked = qc(QcConfig(volumes=demo / "volumes/pool", out=made / "qc")).page.as_uri()
     return {
+        "qc": (looked, (1200, 1300), 2),
         "report": ((demo / "report/report.html").absolute().as_uri(), (1000, 1400), 2),
         "report-attention": ((demo / "report/report.html").absolute().as_uri() + "#attention", (1000, 900), 2),
         "mlflow-pretrain": (f"{server}/#/experiments/{ids['rnfm/pretrain']}/runs/{run}/model-metrics", (1500, 800), 12),

@@ -126,6 +126,7 @@ def _require_crop(config: ShardConfig) -> None:
 def _read_split(split: artifact.Artifact) -> Any:
     import pandas as pd
 
+    split.require_intact(deep=True)  # a role changed by hand is found
     return pd.read_parquet(split.file("split.parquet"))
 
 

@@ -14,6 +14,7 @@ from rnfm.core import files
 from rnfm.core.artifact import HEADS, Artifact
 from rnfm.core.config import Config, Field, positional
 from rnfm.core.errors import ConfigError, IntegrityError
+from rnfm.core.progress import track
 
 if TYPE_CHECKING:
     from rnfm.archive.manifest import Manifest
@@ -61,6 +62,10 @@ def verify(config: VerifyConfig) -> VerifyResult:
 
 def find_faults(artifact: Artifact, *, deep: bool) -> list[str]:
     """Every fault of an artefact of any kind."""
+    if artifact.kind == "volumes":
+        from rnfm.volume import VolumeArchive
+
+        return VolumeArchive(artifact).verify(deep)
     return shard_faults(artifact, deep) if artifact.kind == "shards" else artifact.verify(deep)
 
 
@@ -79,7 +84,8 @@ def shard_faults(artifact: Artifact, deep: bool) -> list[str]:
         return faults
     if artifact.contract.get("format") == "zarr":
         return faults + _zarr_faults(artifact, rows)
-    for shard, members in rows.shard_groups().items():
+    groups = rows.shard_groups()
+    for shard, members in track(groups.items(), len(groups), "verify samples", "shards"):
         samples = [(str(rows.columns["key"][i]), rows.extents(i)) for i in members]
         faults += [f"{shard}: {fault}" for fault in tar.faults_of(artifact.path / shard, samples)]
     return faults
@@ -89,7 +95,7 @@ def _zarr_faults(artifact: Artifact, rows: Manifest) -> list[str]:
     from rnfm.archive.reader import Archive
 
     archive, faults = Archive(artifact, rows), []
-    for i in range(len(archive)):
+    for i in track(range(len(archive)), len(archive), "verify samples", "samples"):
         try:
             archive[i]
         except IntegrityError as error:

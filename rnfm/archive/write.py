@@ -80,7 +80,7 @@ def write_shards(archive: Volumes, split_table: Any | None, config: ShardConfig,
 
 
 def _write_tars(chosen: plan.Plan, cutter: _Cutter, config: ShardConfig, folder: Path) -> Iterator[Row]:
-    progress = iter(track(range(len(chosen.samples)), len(chosen.samples), "sub-volumes"))
+    progress = iter(track(range(len(chosen.samples)), len(chosen.samples), "shard", "sub-volumes"))
     for name, samples in chosen.shards():
         with TarWriter(folder / f"{name}.tar") as tar:
             for sample in samples:
@@ -95,7 +95,7 @@ def _write_tars(chosen: plan.Plan, cutter: _Cutter, config: ShardConfig, folder:
 
 
 def _write_zarr(chosen: plan.Plan, cutter: _Cutter, config: ShardConfig, folder: Path) -> Iterator[Row]:
-    progress = iter(track(range(len(chosen.samples)), len(chosen.samples), "sub-volumes"))
+    progress = iter(track(range(len(chosen.samples)), len(chosen.samples), "shard", "sub-volumes"))
     groups: dict[str, list[tuple[str, plan.Planned]]] = {}
     for name, samples in chosen.shards():
         groups.setdefault(samples[0].subset, []).extend((name, sample) for sample in samples)

@@ -71,7 +71,7 @@ def cut_crops(lesions: Lesions, size: tuple[int, int, int], margin: int = 0) -> 
     outer = (size[0] + 2 * margin, size[1] + 2 * margin, size[2] + 2 * margin)
     image = np.empty((len(lesions), *outer), np.float16)
     mask = np.empty((len(lesions), *outer), bool)
-    for row in progress.track(lesions.in_scan_order(), len(lesions), "lesions"):
+    for row in progress.track(lesions.in_scan_order(), len(lesions), "crops", "lesions"):
         image[row], mask[row] = lesions.crop(row, outer)
     label = lesions.table["label"].fillna(-1).to_numpy(np.int64)
     return Crops(image, mask, label, lesions.table["patient"].to_numpy(str), margin)

@@ -40,7 +40,7 @@ def embeddings(config: EmbedConfig, lesions: Lesions) -> tuple[np.ndarray, tuple
     starts = range(0, len(crops), config.batch)
     parts = []
     with torch.inference_mode():
-        for start in progress.track(starts, len(starts), "embed"):
+        for start in progress.track(starts, len(starts), "embed", "batches"):
             x_B2DHW = crops.batch(np.arange(start, min(start + config.batch, len(crops))))
             parts.append(embed_batch(model, x_B2DHW, config.pooling, config.rim_vox).numpy())
     return np.concatenate(parts).astype(np.float32), model.crop

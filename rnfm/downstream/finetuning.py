@@ -113,7 +113,7 @@ def _fits(session: Session, fits: list[Fit], seed: int) -> Iterator[tuple[Fit, N
         return learned[-1].logits
 
     label = f"{session.config.method_name()} seed {seed} {fits[0].protocol}"
-    for fit, logit in progress.track(protocol.run(fits, session.guarded, learn_one), len(fits), label):
+    for fit, logit in progress.track(protocol.run(fits, session.guarded, learn_one), len(fits), label, "fits"):
         yield fit, learned.pop(), logit
 
 

@@ -18,6 +18,11 @@ class PredictConfig(Config):
     classifier: Path = Field(description="classifier, or the run folder of `rnfm finetune` that holds it")
     lesion: int | None = Field(None, ge=1, description="mask value of the lesion, where the mask holds several")
     out: Path | None = Field(None, description="folder for prediction.json and attention.nii.gz; none: print only")
+    brain_mask: Path | None = Field(None, description="brain mask on the scan's grid, if the model saw brains only")
+    brain_command: str | None = Field(
+        None,
+        description="or the program that finds the brain, such as 'mri_synthstrip -i {input} -o {output} -m {mask}'",
+    )
     force: bool = Field(False, description="predict although scan or lesion look unlike all that the model can know")
     overwrite: bool = Field(False, description="replace what lies in `out`")
 

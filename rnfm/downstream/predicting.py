@@ -35,8 +35,10 @@ def predict_one(config: PredictConfig) -> Prediction:
     _require_free(config)
     model = load_classifier(config.classifier)
     from rnfm.volume import prepare_one
+    from rnfm.volume.brain import of_one_scan
 
-    prepared = prepare_one(config.scan, config.mask, model.input)
+    find_brain = of_one_scan(config.brain_mask, config.brain_command)
+    prepared = prepare_one(config.scan, config.mask, model.input, find_brain=find_brain)
     warnings = _judge_findings(config, prepared)
     mask_DHW = target_mask(prepared, config)
     start_vox, stop_vox = bounding_box(mask_DHW) or ((0, 0, 0), (0, 0, 0))

@@ -40,6 +40,7 @@ class Split:
 def read_split(path: Path) -> Split:
     """Read `split.parquet` of a split artefact. Raises DataError for a patient in two rows or an unknown role."""
     artifact = Artifact.open(path, "split", 1)
+    artifact.require_intact(deep=True)  # a role changed by hand is found
     frame = pd.read_parquet(artifact.file("split.parquet"))
     twice = frame["patient"][frame["patient"].duplicated()]
     if len(twice):

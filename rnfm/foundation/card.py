@@ -71,7 +71,9 @@ def contract_rows(contract: InputContract) -> dict[str, Any]:
     return {
         "axes of D, H, W": f"{contract.axes} (right, anterior, superior)",
         "voxel size": " x ".join(f"{size:g}" for size in contract.spacing_mm) + " mm",
-        "intensity": ", ".join(f"{key} {value}" for key, value in contract.intensity.as_dict().items()),
+        "brain": ", ".join(str(value) for value in contract.brain.as_dict().values() if value != []),
+        "bias field": contract.bias.rule,
+        "intensity": ", ".join(f"{key} {value}" for key, value in contract.intensity.as_dict().items() if value != []),
         "channels": ", ".join(contract.channels),
         "crop": " x ".join(str(size) for size in contract.crop or ()) + " voxels",
     }

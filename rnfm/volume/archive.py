@@ -2,10 +2,15 @@
 
 archive = VolumeArchive.open("work/volumes")
 image_DHW = archive.image("S-0B77E1D4")      # float32, RAS, under archive.contract.intensity
+
+Zarr reads a missing or empty shard as zeros, without a word. What must be there is therefore listed twice outside Zarr: every
+shard with size and sha256 in digests.json, every scan with geometry and row in scans.parquet; both are held together here.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rnfm.core.artifact import Artifact
+from rnfm.core.artifact import HEADS, Artifact
 from rnfm.core.config import from_dict
 from rnfm.core.contract import InputContract
 from rnfm.core.errors import ConfigError, IntegrityError, nearest
@@ -36,8 +41,30 @@ class VolumeArchive:
 
     @classmethod
     def open(cls, path: Path | str) -> VolumeArchive:
-        """Raises ConfigError for a folder that is no volume archive, IntegrityError for a damaged one."""
-        return cls(Artifact.open(path, KIND, VERSION))
+        """Raises ConfigError for a folder that is no volume archive, IntegrityError for a damaged one, naming the scans."""
+        archive = cls(Artifact.open(path, KIND, VERSION, intact=False))
+        faults = archive.verify()
+        if faults:
+            more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+            mend = "Restore it from a copy or run `rnfm data prepare --overwrite`"
+            raise IntegrityError(path, "; ".join(faults[:3]) + more, mend)
+        return archive
+
+    def verify(self, deep: bool = False) -> list[str]:
+        """Every fault found, one phrase each, those of a shard with its scan; with `deep` every byte is read.
+
+        Beyond `Artifact.verify`: a scan of scans.parquet whose shards are not listed, so that they were never there.
+        """
+        faults = self.artifact.verify(deep)
+        if any(fault.startswith(("scans.parquet", *HEADS)) for fault in faults):
+            return faults  # what they say of the scans cannot be trusted
+        try:
+            scan_of = self._scan_of_shard
+        except (OSError, ValueError, KeyError) as error:
+            return [*faults, f"scans.parquet cannot be read ({type(error).__name__})"]
+        named = [_named(fault, scan_of) for fault in faults]
+        missing = [name for name in scan_of if name not in self.artifact.files]
+        return named + [f"scan {scan_of[name]}: {name} was never published" for name in missing]
 
     @property
     def digest(self) -> str:
@@ -105,6 +132,10 @@ class VolumeArchive:
         return {row["scan"]: row for row in rows}
 
     @cached_property
+    def _scan_of_shard(self) -> dict[str, str]:
+        return {_shard(row, kind): code for code, row in self._row_of.items() for kind in ("image", "mask")}
+
+    @cached_property
     def _arrays(self) -> dict[str, Any]:
         return {}
 
@@ -112,6 +143,7 @@ class VolumeArchive:
         row = self.row(scan)
         array = f"{row['geometry']}/{name}"
         try:
+            os.stat(self.artifact.path / _shard(row, name))  # Zarr would read a shard that has gone as zeros
             if array not in self._arrays:
                 import zarr
 
@@ -123,3 +155,13 @@ class VolumeArchive:
                 f"scan {scan}, {name}: the stored voxels are damaged ({type(error).__name__})",
                 "Restore the archive from a copy or run `rnfm data prepare --overwrite`",
             ) from None
+
+
+def _shard(row: Mapping[str, Any], kind: str) -> str:
+    return f"volumes.zarr/{row['geometry']}/{kind}/c/{row['row']}/0/0/0"
+
+
+def _named(fault: str, scan_of: Mapping[str, str]) -> str:
+    """The fault with the scan in front, where it is one of a shard."""
+    scan = scan_of.get(fault.split(" ", 1)[0])
+    return fault if scan is None else f"scan {scan}: {fault}"

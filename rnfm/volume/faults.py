@@ -24,6 +24,8 @@ MENDS = {
     Reason.MASK_GEOMETRY: "Resample the mask to the grid of its scan",
     Reason.MASK_EMPTY: "Leave the mask out, or draw the lesion",
     Reason.DUPLICATE: "Leave one of them out",
+    Reason.BRAIN_FAILED: "Give a brain mask on the grid of its scan, or run the program on it by hand",
+    Reason.BIAS_FAILED: "Give the scan as the scanner wrote it, or leave out --bias.rule",
 }
 
 
@@ -45,8 +47,17 @@ class ScanFault(DataError):
         """The same fault said of a scan whose mask has it, under the reason for masks."""
         if self.reason in (Reason.NO_ORIENTATION, Reason.BAD_AFFINE):
             reason = Reason.MASK_GEOMETRY
-        elif self.reason in (Reason.MISSING_FILE, Reason.MASK_EMPTY):
+        elif self.reason in (Reason.MISSING_FILE, Reason.MASK_EMPTY, Reason.MASK_GEOMETRY):
             reason = self.reason
         else:
             reason = Reason.MASK_UNREADABLE
-        return ScanFault(reason, f"its mask: {self.detail}", thing)
+        return ScanFault(reason, said_of("its mask", self.detail), thing)
+
+
+def said_of(part: str, detail: str) -> str:
+    """The detail with another subject.
+
+    >>> said_of("its mask", "it ends within its header"), said_of("its mask", "no voxel is set")
+    ('its mask ends within its header', 'its mask: no voxel is set')
+    """
+    return f"{part} {detail.removeprefix('it ')}" if detail.startswith("it ") else f"{part}: {detail}"

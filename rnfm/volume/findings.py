@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from rnfm.core.ledger import Reason
-from rnfm.volume.geometry import Volume
+from rnfm.volume.grids import Volume
 from rnfm.volume.reading import Header
 
 EXTENT_MM = (60.0, 350.0)  # of a field of view that holds a head, or a useful slab of one

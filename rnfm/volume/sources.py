@@ -6,18 +6,21 @@ may appear in an error, a ledger or an artefact.
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as parquet
-
+from rnfm.cohort.keys import KeyTable
 from rnfm.core.artifact import Artifact
 from rnfm.core.errors import ConfigError, DataError
 
-KEY_COLUMNS = {"kind", "code", "image", "mask"}
 COHORT_COLUMNS = ["patient", "scan", "site", "lesion", "has_mask", "mask_values"]
+
+NO_FILE = Path("/dev/null/made-by-a-recipe")
+
+Recipe = Callable[[Path], tuple[Path, Path | None]]
+"""Writes the files of a scan into an empty folder and returns the paths of image and mask. Must be picklable."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,27 @@ class Scan:
     lesions: tuple[tuple[str, tuple[int, ...]], ...]
 
 
-def find_scans(cohort: Artifact, keys: Path) -> list[Scan]:
+def find_scans(cohort: Artifact, keys: Callable[[], Path], made: frozenset[str] = frozenset()) -> list[Scan]:
     """The scans of the cohort, in its order; relative paths of the key table are taken from the table's folder.
 
+    `made` names scans that need no files, since a recipe makes them; `keys` is only asked for the table if others are left.
     Raises ConfigError if the table lacks a column or a scan, DataError for a cohort without scans.
     """
+    import pyarrow.parquet as parquet  # workers import this file and read no table
+
     table = parquet.read_table(cohort.file("cohort.parquet"), columns=COHORT_COLUMNS)
     rows_of: dict[str, list[dict[str, Any]]] = {}
     for row in table.to_pylist():
         rows_of.setdefault(row["scan"], []).append(row)
     if not rows_of:
         raise DataError(cohort.path, "the cohort holds no scan", "Index a folder that holds some")
-    paths = _read_keys(keys)
+    paths: dict[str, tuple[Path, Path | None]] = dict.fromkeys(made, (NO_FILE, None))
+    if not rows_of.keys() <= made:
+        paths = _read_keys(keys()) | paths
     missing = set(rows_of) - set(paths)
     if missing:
         cause = f"the key table lacks {len(missing)} of the cohort's {len(rows_of)} scans"
-        raise ConfigError(keys, cause, "Give the table that `rnfm data index` wrote for this cohort")
+        raise ConfigError(keys(), cause, "Give the table that `rnfm data index` wrote for this cohort")
     return [_scan(code, rows, *paths[code]) for code, rows in rows_of.items()]
 
 
@@ -59,16 +67,10 @@ def _scan(code: str, rows: list[dict[str, Any]], image: Path, mask: Path | None)
 
 
 def _read_keys(keys: Path) -> dict[str, tuple[Path, Path | None]]:
-    """Image and mask path of each scan code."""
-    with open(keys, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        lacking = KEY_COLUMNS - set(reader.fieldnames or ())
-        if lacking:
-            columns = ", ".join(sorted(lacking))
-            raise ConfigError(
-                keys, f"is no key table (no column {columns})", "Give the one that `rnfm data index` wrote"
-            )
-        rows = [row for row in reader if row["kind"] == "scan"]
+    """Image and mask path of each scan code that has a file."""
+    rows = KeyTable.open(keys).scans()
     return {
-        row["code"]: (keys.parent / row["image"], keys.parent / row["mask"] if row["mask"] else None) for row in rows
+        code: (keys.parent / row.image, keys.parent / row.mask if row.mask else None)
+        for code, row in rows.items()
+        if row.image
     }

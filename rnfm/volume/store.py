@@ -6,15 +6,15 @@
                                mask/   zarr.json   c/<row>/0/0/0     uint16
     shard          [ chunk | chunk | ... | index (offset, length of each) + CRC-32C ], chunks of about 32^3, Zstandard + checksum
 
-A shard does not know its row. So whoever prepares a scan writes its shards at once, in a staging folder of its own (one
-writer a shard, any number of processes), and rows are given out at the end by renaming, in the order of the cohort: the
-same bytes with any number of workers. All chunks are written, also the empty ones, so that a missing one is a fault.
+A shard does not know its row. So whoever prepares a scan writes its two shards at once, as the files `image` and `mask` of
+a folder of its own (one writer a shard, any number of processes), and rows are given out at the end by linking, in the
+order of the cohort: the same bytes with any number of workers. The staged files stay until the archive stands. All chunks
+are written, also the empty ones, so that a missing one is a fault.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.core.buffer import Buffer
+from zarr.storage import MemoryStore
 
 from rnfm.core.errors import IntegrityError
 from rnfm.volume.geometry import Shape
@@ -33,7 +35,7 @@ LEVEL = 3
 
 @dataclass(frozen=True)
 class Staged:
-    """A scan whose shards lie in the staging folder `path`."""
+    """A scan whose shards are the files `image` and `mask` of the folder `path`."""
 
     path: Path
     shape: Shape
@@ -45,20 +47,19 @@ def geometry_name(shape: Shape) -> str:
 
 
 def stage(path: Path, image: np.ndarray, mask: np.ndarray | None) -> Staged:
-    """Write the shards of one scan (D, H, W) into the new folder `path`; without a mask, zeros stand for it."""
+    """Write the shards of one scan (D, H, W) into the existing folder `path`; without a mask, zeros stand for it."""
     shape = image.shape
-    root = zarr.create_group(path)
     for name, data in (("image", image), ("mask", np.zeros(shape, np.uint16) if mask is None else mask)):
-        _create(root, name, shape=shape, rows=1)[0] = data.astype(KINDS[name])
+        (path / name).write_bytes(_encoded(name, data))
     return Staged(path, shape)
 
 
 def assemble(path: Path, staged: Sequence[Staged], attributes: Mapping[str, object]) -> list[int]:
-    """Make the archive at `path` out of staged scans and empty their folders; the row of each scan in its geometry.
+    """Make `volumes.zarr` in the folder `path` out of staged scans, which stay; the row of each scan in its geometry.
 
     Raises IntegrityError if a chunk is missing afterwards.
     """
-    root = zarr.create_group(path, attributes=dict(attributes))
+    root = zarr.create_group(path / "volumes.zarr", attributes=dict(attributes))
     rows, members = [], dict[str, list[Staged]]()
     for scan in staged:
         alike = members.setdefault(geometry_name(scan.shape), [])
@@ -69,17 +70,15 @@ def assemble(path: Path, staged: Sequence[Staged], attributes: Mapping[str, obje
         for name in KINDS:
             array = _create(group, name, shape=scans[0].shape, rows=len(scans))
             for row, scan in enumerate(scans):
-                target = path / geometry / name / "c" / str(row) / "0" / "0"
-                target.mkdir(parents=True)
-                os.rename(scan.path / name / "c" / "0" / "0" / "0" / "0", target / "0")
+                folder = path / "volumes.zarr" / geometry / name / "c" / str(row) / "0" / "0"
+                folder.mkdir(parents=True)
+                os.link(scan.path / name, folder / "0")
             if array.nchunks_initialized != array.nchunks:
                 raise IntegrityError(
-                    path,
+                    path / "volumes.zarr",
                     f"{geometry}/{name} lacks chunks after writing",
-                    "Check the disk and run again with --overwrite",
+                    "Check the disk and run the same command again",
                 )
-    for scan in staged:
-        shutil.rmtree(scan.path)
     return rows
 
 
@@ -90,6 +89,14 @@ def chunk_of(size: int) -> int:
     [32, 40, 28, 16]
     """
     return min((n for n in range(1, size + 1) if size % n == 0), key=lambda n: (abs(n - CHUNK_VOX), n))
+
+
+def _encoded(name: str, data: np.ndarray) -> bytes:
+    """The bytes of one shard, as Zarr makes them."""
+    blobs: dict[str, Buffer] = {}
+    array = _create(zarr.create_group(MemoryStore(blobs)), name, shape=data.shape, rows=1)
+    array[0] = data.astype(KINDS[name])
+    return blobs[f"{name}/c/0/0/0/0"].to_bytes()
 
 
 def _create(group: zarr.Group, name: str, *, shape: Shape, rows: int) -> zarr.Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnfm.core import files
 from rnfm.core.errors import ConfigError
-from rnfm.volume.geometry import Volume, spacing_of
+from rnfm.volume.grids import Volume, spacing_of
 
 KINDS = {"bool": "uint8", "float64": "float32", "float16": "float32", "int64": "int32", "uint32": "int32"}
 

@@ -65,3 +65,12 @@ def test_numbers_as_a_reader_wants_them():
     ]  # fmt: skip
     assert [p_value(x) for x in (0.0004, 0.001, 0.25, float("nan"))] == ["< 0.001", "0.001", "0.250", "–"]
     assert [percent(x) for x in (0.876, 1.0, None)] == ["88 %", "100 %", "–"]
+
+
+def test_the_policy_names_a_templates_own_scripts_and_no_others(tmp_path):
+    """The hash is what a browser computes: base64 of the SHA-256 of all between the tags (here by openssl)."""
+    page = render(write(tmp_path, "<script>alert(1)</script><p>{{ name }}</p>"), title="t", name="<script>x</script>")
+    # printf 'alert(1)' | openssl dgst -sha256 -binary | base64
+    assert "script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='\"" in page
+    assert page.count("sha256-") == 1
+    assert "script-src 'none'" in render(write(tmp_path, "<p>still</p>"), title="t")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import nibabel
 import numpy as np
@@ -103,3 +105,10 @@ def make_cohort(tmp_path: Path, save: Callable[..., Path]) -> Callable[..., Tiny
         return TinyCohort(path, keys, codes, images, masks)
 
     return make
+
+
+@pytest.fixture
+def recipes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module dangerous_recipes, where worker processes find it too."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("dangerous_recipes")

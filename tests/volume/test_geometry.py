@@ -14,7 +14,7 @@ from nibabel.eulerangles import euler2mat
 
 from rnfm.core.ledger import Reason
 from rnfm.volume import ScanFault, Volume, canonicalise, load, restore
-from rnfm.volume.geometry import canonical_grid, grids_differ_by
+from rnfm.volume.geometry import canonical_grid, grids_differ_by, turned
 
 
 def affine_of(axes: str, spacing: tuple[float, float, float], angles=(0.0, 0.0, 0.0)) -> np.ndarray:
@@ -142,6 +142,24 @@ def test_restore_returns_within_one_voxel(name: str) -> None:
     labels = restore(canonicalise(Volume((source.data * 3).astype(np.uint8), affine), is_mask=True), (shape, affine))
     assert set(np.unique(labels.data)) == {0, 3}
     assert labels.data.dtype == np.uint8
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(range(3)), st.tuples(*[st.sampled_from([1, -1])] * 3), st.tuples(*[st.floats(-0.6, 0.6)] * 3))
+def test_a_grid_is_found_in_each_of_its_48_orders(order: list[int], flips: tuple[int, ...], angles) -> None:
+    data = np.random.default_rng(0).normal(size=(5, 7, 6)).astype(np.float32)
+    image = nibabel.Nifti1Image(data, affine_of("LPS", (0.9, 1.1, 4.0), angles))
+    stored = image.as_reoriented(np.column_stack([order, flips]))
+    back = turned(Volume(np.asarray(stored.dataobj), stored.affine), (image.shape, image.affine))
+    assert back is not None
+    np.testing.assert_array_equal(back.data, data)
+    np.testing.assert_allclose(back.affine, image.affine, atol=1e-9)
+
+
+def test_a_grid_that_no_order_fits_is_none() -> None:
+    volume = Volume(np.zeros((5, 7, 6), np.float32), affine_of("RAS", (1, 1, 1)))
+    assert turned(volume, ((5, 6, 7), volume.affine)) is None
+    assert turned(volume, ((5, 7, 6), affine_of("RAS", (1, 1, 1), (np.pi / 4, 0, 0)))) is None
 
 
 def test_the_origin_rule_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from rnfm.core import config as configuration
 from rnfm.core.artifact import Artifact
 from rnfm.core.errors import ConfigError
+from rnfm.core.ledger import Ledger
 from rnfm.volume import PrepareConfig, VolumeArchive, prepare
 
 
@@ -45,6 +47,7 @@ def test_the_artefact_as_the_contract_says(make_cohort: Callable) -> None:
     assert names == {
         "volumes.zarr",
         "scans.parquet",
+        "likeness.parquet",
         "cohort.parquet",
         "quarantine.jsonl",
         "findings.jsonl",
@@ -73,7 +76,8 @@ def test_a_second_run_does_nothing_and_other_settings_are_refused(make_cohort: C
 def test_what_changes_a_voxel_changes_the_hash(change: dict) -> None:
     base = {"cohort": Path("c"), "out": Path("o")}
     assert PrepareConfig(**base, **change).result_hash() != PrepareConfig(**base).result_hash()
-    other = PrepareConfig(cohort=Path("d"), out=Path("p"), keys=Path("k"), workers=9, max_bad=1, overwrite=True)
+    other = PrepareConfig(cohort=Path("d"), out=Path("p"), keys=Path("k"), workers=9, max_bad=1, overwrite=True,
+        engine="ray", ray_address="h:1", scan_seconds=3)  # fmt: skip
     assert other.result_hash() == PrepareConfig(**base).result_hash()
 
 
@@ -93,6 +97,49 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(make_cohort: Callable, t
         configuration.from_dict(
             PrepareConfig, {"cohort": "c", "out": "o", "spacing_mm": [1, 0, 1], "intensity": {"rule": "guess"}}
         )
+
+
+def spoil(cohort, save: Callable[..., Path]) -> None:
+    """Scan 1 is torn, 2 has a mask of another size, 3 is gone, 5 is a copy of 0 under another name, 4's lesion is 9."""
+    content = cohort.images[1].read_bytes()
+    cohort.images[1].write_bytes(content[: len(content) // 2])
+    save(cohort.masks[2], np.ones((5, 5, 5), np.uint8))
+    cohort.images[3].unlink()
+    shutil.copy(cohort.images[0], cohort.images[5])
+    save(cohort.masks[4], np.pad(np.full((4, 4, 4), 9, np.uint8), ((20, 16), (20, 20), (20, 16))))
+
+
+def test_bad_scans_are_named_by_code_and_left_out_whoever_reads_them(make_cohort: Callable, save) -> None:
+    cohort = make_cohort(6)
+    spoil(cohort, save)
+    result = prepare(settings(cohort, max_bad=0.9))
+    assert [(e.code, str(e.reason)) for e in Ledger.read(result.path / "quarantine.jsonl")] == [
+        ("S-00000001", "corrupt"),
+        ("S-00000002", "mask_geometry"),
+        ("S-00000003", "missing_file"),
+        ("S-00000005", "duplicate"),
+    ]
+    archive = VolumeArchive.open(result.path)
+    assert archive.scans["scan"].tolist() == ["S-00000000", "S-00000004"]
+    assert archive.cohort["scan"].tolist() == ["S-00000000", "S-00000004"]
+    found = {(e.code, str(e.reason)): e.detail for e in archive.findings}
+    assert found["S-00000004", "lesion_missing"] == "lesion P-00000004-L1: no mask value 1"
+    assert "- corrupt: 1" in (result.path / "summary.md").read_text()
+    assert "refused: 1 corrupt, 1 duplicate, 1 mask_geometry, 1 missing_file" in result.summary()
+    everything = b"".join(path.read_bytes() for path in result.path.rglob("*") if path.is_file())
+    assert b"Mustermann" not in everything
+    assert str(cohort.images[0].parent).encode() not in everything
+    two = prepare(settings(cohort, max_bad=0.9, workers=2).model_copy(update={"out": cohort.path.parent / "two"}))
+    assert VolumeArchive.open(two.path).digest == archive.digest
+
+
+def test_scans_of_several_sizes_get_rows_of_their_own(make_cohort: Callable, save, head_arrays) -> None:
+    cohort = make_cohort(3)
+    save(cohort.images[1], np.repeat(head_arrays()[0], 2, axis=0))
+    scans = pd.read_parquet(prepare(settings(cohort)).path / "scans.parquet")
+    assert scans["row"].tolist() == [0, 0, 1]
+    assert scans["geometry"].nunique() == 2
+    assert (cohort.path.parent / "volumes" / "volumes.zarr" / scans["geometry"][1]).is_dir()
 
 
 def test_float16_holds_what_was_computed(make_cohort: Callable) -> None:

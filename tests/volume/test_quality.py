@@ -25,16 +25,37 @@ def test_the_page(config: QcConfig) -> None:
     assert (result.scans, result.refused, result.fresh) == (3, 1, True)
     page = result.page.read_text()
     for code in ("S-00000000", "S-00000001", "S-00000002"):
-        assert f"<h3><code>{code}</code></h3>" in page
-    assert "<td>corrupt</td><td>it ends within its header</td>" in page
+        assert f'id="{code}" href="#row-{code}"' in page
+    assert "<b>corrupt</b>: it ends within its header" in page
     assert page.count('src="data:image/jpeg;base64,') == 3
-    assert "no mask" in page
-    assert "ml in 1 part<" in page
-    assert "LPS, 40 x 44 x 40 voxels of 3 x 3 x 3 mm" in page
+    assert "B, no mask" not in page
+    assert "A, no mask" in page
+    assert ">LPS</td>" in page
+    assert ">40 × 44 × 40</td>" in page
+    assert ">3 × 3 × 3</td>" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "Mustermann" not in page
     Artifact.open(result.path, "qc", 1).require_intact(deep=True)
-    assert f"page: {result.page}\n3 scans, 0 with findings, 1 refused\nnext: " in result.summary()
+    said = result.summary()
+    assert said.startswith(f"page: {result.page}, 0.")
+    assert " MB\n3 scans, 0 with findings, 1 refused\nnext: " in said
+
+
+def test_workers_change_no_byte_and_the_budget_does(config: QcConfig, tmp_path: Path) -> None:
+    alone = qc(config).page.read_bytes()
+    assert qc(config.model_copy(update={"out": tmp_path / "two", "workers": 2})).page.read_bytes() == alone
+    assert not qc(config.model_copy(update={"workers": 2})).fresh
+    small = qc(config.model_copy(update={"out": tmp_path / "small", "picture_mb": 0.1}))
+    assert small.page.stat().st_size < len(alone)
+
+
+def test_an_occupied_place_is_refused_before_the_work(config: QcConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.out.mkdir()
+    (config.out / "notes.txt").write_text("mine")
+    monkeypatch.setattr("rnfm.volume.look.look", lambda *_: pytest.fail("a scan was drawn"))
+    with pytest.raises(ConfigError, match="exists already"):
+        qc(config)
+    assert [entry.name for entry in config.out.iterdir()] == ["notes.txt"]
 
 
 def test_a_second_run_and_another_archive(config: QcConfig, make_cohort: Callable, tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
+import os
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,13 +61,35 @@ def compressed(change: Callable[[bytes], bytes] = bytes) -> Callable[[bytearray]
     return lambda content: change(gzip.compress(bytes(content), mtime=0))
 
 
+def zipped(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("scan.nii", content)
+    return buffer.getvalue()
+
+
 NAN = float("nan")
 FLOATS = plain(voxels("<f4"))
 MALFORMED: dict[str, tuple[Callable[[bytearray], bytes], Reason, str]] = {
     "empty file": (lambda c: b"", Reason.CORRUPT, "it ends within its header"),
     "text": (lambda c: b"patient,age\n" * 99, Reason.UNREADABLE, "it is not a NIfTI file"),
-    "no magic": (put(MAGIC, "4s", b"\0\0\0\0"), Reason.UNREADABLE, "it is not a single-file NIfTI (magic number)"),
-    "header of a pair": (put(MAGIC, "4s", b"ni1\0"), Reason.UNREADABLE, "it is not a single-file NIfTI"),
+    "ANALYZE": (put(MAGIC, "4s", b"\0\0\0\0"), Reason.UNREADABLE, "an ANALYZE 7.5 header, which states no orientation"),
+    "header of a pair": (put(MAGIC, "4s", b"ni1\0"), Reason.UNREADABLE, "it is one half of a .hdr/.img pair"),
+    "another magic": (
+        put(MAGIC, "4s", b"n+7\0"),
+        Reason.UNREADABLE,
+        "it is not a NIfTI file (it has another magic number)",
+    ),
+    "zip": (lambda c: zipped(bytes(c)), Reason.UNREADABLE, "it is a zip archive"),
+    "gzip inside gzip": (lambda c: gzip.compress(gzip.compress(bytes(c))), Reason.UNREADABLE, "it is gzip inside gzip"),
+    "NRRD": (lambda c: b"NRRD0004\ntype: short\n" * 20, Reason.UNREADABLE, "it is an NRRD file"),
+    "mgz": (
+        lambda c: gzip.compress(struct.pack(">7i", 1, 12, 10, 8, 1, 4, 0) + bytes(400)),
+        Reason.UNREADABLE,
+        "it is a FreeSurfer .mgh or .mgz file",
+    ),
+    "DICOM": (lambda c: bytes(128) + b"DICM" + bytes(500), Reason.UNREADABLE, "it is a DICOM file"),
+    "LFS pointer": (lambda c: b"version https://git-lfs.github.com/spec/v1\n", Reason.UNREADABLE, "a Git LFS pointer"),
     "cut header": (lambda c: bytes(c[:200]), Reason.CORRUPT, "it ends within its header"),
     "cut voxels": (lambda c: bytes(c[:-7]), Reason.CORRUPT, "it is 7 bytes shorter than it claims"),
     "cut gzip": (compressed(lambda z: z[: len(z) // 2]), Reason.CORRUPT, "damaged or cut short"),
@@ -74,7 +99,14 @@ MALFORMED: dict[str, tuple[Callable[[bytearray], bytes], Reason, str]] = {
     "more than it claims": (compressed(lambda z: z + gzip.compress(bytes(2 << 20))), Reason.CORRUPT, "more data than"),
     "voxels inside the header": (put(VOX_OFFSET, "f", 100), Reason.CORRUPT, "places the voxels at byte 100"),
     "voxels nowhere": (put(VOX_OFFSET, "f", NAN), Reason.CORRUPT, "places the voxels at byte nan"),
-    "20000 cubed": (put(DIM, "4h", 3, 20000, 20000, 20000), Reason.TOO_LARGE, "would take 1.49e+04 GiB"),
+    "another scan behind it": (
+        lambda c: bytes(c) + bytes(c),
+        Reason.CORRUPT,
+        "it holds more data than its header claims",
+    ),
+    "a header that forgets a slice": (put(DIM, "4h", 3, 12, 10, 7), Reason.CORRUPT, "more data than its header claims"),
+    "a member behind it": (compressed(lambda z: z + gzip.compress(b"rubbish")), Reason.CORRUPT, "more data than"),
+    "20000 cubed": (put(DIM, "4h", 3, 20000, 20000, 20000), Reason.TOO_LARGE, "would take 2.98e+04 GiB, more than 1"),
     "bomb": (both(put(DIM, "4h", 3, 500, 500, 500), compressed()), Reason.TOO_LARGE, "claim to hold 238 MiB"),
     "time series": (put(DIM, "5h", 4, 6, 10, 8, 2), Reason.NOT_3D, "its size is 6 x 10 x 8 x 2"),
     "one slice": (put(DIM, "4h", 3, 12, 80, 1), Reason.NOT_3D, "its size is 12 x 80 x 1"),
@@ -88,6 +120,7 @@ MALFORMED: dict[str, tuple[Callable[[bytearray], bytes], Reason, str]] = {
     "no orientation": (put(QCODE, "2h", 0, 0), Reason.NO_ORIENTATION, "both form codes are 0"),
     "zero sform": (put(SROW, "12f", *[0] * 12), Reason.BAD_AFFINE, "not finite or cannot be inverted"),
     "NaN in the sform": (put(SROW, "f", NAN), Reason.BAD_AFFINE, "not finite or cannot be inverted"),
+    "far away": (put(SROW + 12, "f", 1e9), Reason.BAD_AFFINE, "not finite or cannot be inverted"),
     "flat sform": (put(SROW, "12f", 1, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0), Reason.BAD_AFFINE, "cannot be inverted"),
     "bad quaternion": (both(put(SCODE, "h", 0), put(QUATERN_B, "3f", 1, 1, 1)), Reason.BAD_AFFINE, "not finite or"),
     "zero voxel size": (both(put(SCODE, "h", 0), put(PIXDIM + 4, "f", 0)), Reason.BAD_AFFINE, "not finite or"),
@@ -120,6 +153,25 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ScanFault, match=r"it cannot be read \(Is a directory\)") as error:
         load(tmp_path)
     assert error.value.reason is Reason.UNREADABLE
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scan.nii")
+    with pytest.raises(ScanFault, match="it is a pipe or a device, not a file") as error:
+        load(tmp_path / "scan.nii")
+    assert error.value.reason is Reason.UNREADABLE
+
+
+def test_what_writers_do_and_is_sound(tmp_path: Path) -> None:
+    """Zeros behind the voxels, several gzip members (pigz, bgzip), zeros behind gzip: the same scan."""
+    content = bytes(plain())
+    for name, stored in {
+        "padded.nii": content + bytes(512),
+        "members.nii.gz": gzip.compress(content[:500]) + gzip.compress(content[500:]),
+        "blocks.nii.gz": gzip.compress(content) + bytes(1024),
+    }.items():
+        (tmp_path / name).write_bytes(stored)
+        np.testing.assert_array_equal(load(tmp_path / name).data, voxels())
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
@@ -191,6 +243,34 @@ def test_bytes_are_not_taken_that_a_header_merely_claims(tmp_path: Path) -> None
     tracemalloc.stop()
 
 
+def test_a_mask_of_another_size_is_refused_before_its_voxels_are_read(tmp_path: Path) -> None:
+    """A mask may compress a thousandfold, so only the size of its scan bounds it; the axes may come in any order."""
+    import tracemalloc
+
+    header = both(put(DIM, "4h", 3, 400, 400, 200), put(DATATYPE, "2h", 2, 8))(plain())[:352]
+    (tmp_path / "mask.nii.gz").write_bytes(gzip.compress(header + bytes(32 << 20), mtime=0))
+    tracemalloc.start()
+    with pytest.raises(ScanFault, match="it has another size: 400 x 400 x 200 against 12 x 10 x 8 voxels") as error:
+        load_mask(tmp_path / "mask.nii.gz", SHAPE)
+    assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    tracemalloc.stop()
+    assert error.value.reason is Reason.MASK_GEOMETRY
+    (tmp_path / "mask.nii").write_bytes(plain())
+    for shape in (SHAPE, SHAPE[::-1], None):
+        assert load_mask(tmp_path / "mask.nii", shape).shape == SHAPE
+
+
+def test_a_gzip_bomb_is_left_after_its_first_megabyte(tmp_path: Path) -> None:
+    import tracemalloc
+
+    (tmp_path / "scan.nii.gz").write_bytes(gzip.compress(bytes(plain()) + bytes(200 << 20), mtime=0))
+    tracemalloc.start()
+    with pytest.raises(ScanFault, match="it holds more data than its header claims"):
+        load(tmp_path / "scan.nii.gz")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
 MASKS: dict[str, tuple[np.ndarray, Reason, str]] = {
     "fractions": (voxels("<f4") / 3, Reason.UNREADABLE, "its values are not whole numbers"),
     "negative": (voxels("<i2") - 5, Reason.UNREADABLE, "its values go from -5 to 954"),
@@ -236,7 +316,7 @@ def test_a_fault_crosses_processes_and_changes_its_thing() -> None:
 )
 def test_a_fault_of_a_mask_is_said_as_one(reason: Reason, as_mask: Reason) -> None:
     fault = ScanFault(reason, "it is odd").of_mask("S-1")
-    assert (fault.reason, fault.detail) == (as_mask, "its mask: it is odd")
+    assert (fault.reason, fault.detail) == (as_mask, "its mask is odd")
 
 
 @pytest.mark.realdata

@@ -39,6 +39,27 @@ def test_a_map_comes_back_to_its_anatomy(setting) -> None:
     assert np.abs(np.argwhere(a).mean(axis=0) - np.argwhere(b).mean(axis=0)).max() < 0.2
 
 
+@pytest.mark.parametrize("rule", ["zscore", "percentile", "none"])
+def test_without_a_map_the_scan_itself_comes_back_in_scanner_values(
+    make_cohort: Callable, tmp_path: Path, rule: str
+) -> None:
+    cohort = make_cohort(1)
+    prepare(
+        PrepareConfig(
+            cohort=cohort.path, out=tmp_path / "volumes", spacing_mm=(3, 3, 3), intensity={"rule": rule}, margin_mm=9
+        )
+    )
+    config = RestoreConfig(volumes=tmp_path / "volumes", scan=cohort.codes[0], out=tmp_path / "back.nii.gz")
+    restore_map(config)
+    back, source = nibabel.load(config.out).get_fdata(), nibabel.load(cohort.images[0]).get_fdata()
+    assert back.shape == source.shape
+    where = (source > 360) & (source < 440)  # tissue: inside the window, and nothing that a rule clips
+    np.testing.assert_allclose(back[where], source[where], atol=1.0)
+    restore_map(config.model_copy(update={"is_mask": True, "out": tmp_path / "mask.nii.gz"}))
+    mask = np.asarray(nibabel.load(tmp_path / "mask.nii.gz").dataobj)
+    np.testing.assert_array_equal(mask, np.asarray(nibabel.load(cohort.masks[0]).dataobj))
+
+
 def test_labels_are_not_mixed(setting) -> None:
     archive, config, _ = setting
     labels = (archive.mask(config.scan) * 40).astype(np.uint16)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 
-from rnfm.core.contract import InputContract, IntensityRule
+from rnfm.core.contract import BiasRule, InputContract, IntensityRule
 from rnfm.core.ledger import Reason
 from rnfm.volume import ScanFault, prepare_one
 from rnfm.volume.single import cut, voxels_sha256, window
@@ -130,6 +130,30 @@ def test_a_mask_of_another_grid_is_refused(
 def test_a_mask_whose_header_was_rounded_is_accepted(tmp_path: Path, files, save, head_arrays) -> None:
     mask = save(tmp_path / "rounded.nii.gz", head_arrays()[1], shifted(0.01))
     assert prepare_one(files[0], mask, CONTRACT).mask is not None
+
+
+@pytest.mark.parametrize("axes", ["RAS", "PIL", "SRA", "LPI"])
+def test_a_mask_stored_in_another_order_of_the_same_grid_is_sound(tmp_path: Path, files, axes: str) -> None:
+    """nibabel turns the file; the lesion must come out at the same place, value for value, without a finding."""
+    import nibabel
+
+    image = nibabel.load(files[1])
+    old, new = nibabel.io_orientation(image.affine), nibabel.orientations.axcodes2ornt(axes)
+    other = image.as_reoriented(nibabel.orientations.ornt_transform(old, new))
+    assert nibabel.aff2axcodes(other.affine) == tuple(axes)
+    nibabel.save(other, tmp_path / "turned.nii.gz")
+    done, same = prepare_one(files[0], tmp_path / "turned.nii.gz", CONTRACT), prepare_one(*files, CONTRACT)
+    np.testing.assert_array_equal(done.mask, same.mask)
+    assert done.findings == same.findings == ()
+
+
+def test_n4_reaches_the_image(files: tuple[Path, Path]) -> None:
+    plain = prepare_one(*files, CONTRACT)
+    rule = BiasRule(rule="n4", shrink=2, levels=1, iterations=5)
+    corrected = prepare_one(*files, CONTRACT.model_copy(update={"bias": rule}))
+    assert corrected.image.shape == plain.image.shape
+    assert 0 < np.abs(corrected.image - plain.image).max() < 2
+    assert corrected.voxels_sha256 == plain.voxels_sha256
 
 
 def test_the_window_by_hand() -> None:

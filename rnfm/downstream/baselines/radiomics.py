@@ -32,7 +32,7 @@ def features(lesions: Lesions, cache: Path) -> pd.DataFrame:
     """One row a lesion, 107 columns; NaN where a feature is not defined for so small a lesion."""
     rows: dict[int, dict[str, float | None]] = {}
     extract = None
-    for row in progress.track(lesions.in_scan_order(), len(lesions), "radiomics"):
+    for row in progress.track(lesions.in_scan_order(), len(lesions), "radiomics", "lesions"):
         image, mask = lesions.box(row, margin=1)
         file = cache / f"{_key(image, mask, lesions.contract.spacing_mm)}.json"
         values = _cached(file)
