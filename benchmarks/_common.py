@@ -56,11 +56,13 @@ def _cpu_s() -> float:
     return sum(part.ru_utime + part.ru_stime for part in parts)
 
 
-def interleaved(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+def interleaved(
+    contenders: dict[str, Callable[[], Any]], rounds: int, *, warm_up: bool = True
+) -> dict[str, list[tuple[float, float]]]:
     """(CPU s, wall s) of each contender in each round; the order turns from round to round. One warm-up round first."""
     names = list(contenders)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    for round_ in range(-1, rounds):
+    for round_ in range(-1 if warm_up else 0, rounds):
         turn = round_ % len(names)
         for name in names[turn:] + names[:turn]:
             cpu, wall, _ = clocked(contenders[name])

@@ -13,7 +13,7 @@ Reading takes at most the stored type once and float32 once; where it happens an
 
 from __future__ import annotations
 
-import gzip
+import io
 import os
 import stat
 import zlib
@@ -29,6 +29,7 @@ from rnfm.core.ledger import Reason
 from rnfm.volume import formats
 from rnfm.volume.faults import ScanFault
 from rnfm.volume.grids import Shape, Volume, grids_differ_by, shape3, spacing_of
+from rnfm.volume.inflate import Inflated
 
 HEADERS = {348: (nibabel.Nifti1Header, b"n+1\0"), 540: (nibabel.Nifti2Header, b"n+2\0")}
 KINDS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"f4", "f8"}
@@ -112,7 +113,7 @@ def _read(path: Path, max_ratio: float | None, shape: Shape | None = None) -> tu
         with open(path, "rb") as file:
             stored = os.fstat(file.fileno()).st_size
             packed = file.peek(2)[:2] == b"\x1f\x8b"
-            stream: BinaryIO = gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[assignment]
+            stream: BinaryIO = io.BufferedReader(Inflated(file)) if packed else file
             header = _header(stream)
             if shape is not None and sorted(shape) != sorted(header.shape):
                 sizes = " against ".join(" x ".join(map(str, one)) for one in (header.shape, shape))
@@ -125,7 +126,7 @@ def _read(path: Path, max_ratio: float | None, shape: Shape | None = None) -> tu
         raise fault.of(path) from None
     except FileNotFoundError:
         raise ScanFault(Reason.MISSING_FILE, "the file is not there", path) from None
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+    except (EOFError, zlib.error):
         raise ScanFault(Reason.CORRUPT, "its compressed data are damaged or cut short", path) from None
     except OSError as error:
         raise ScanFault(Reason.UNREADABLE, f"it cannot be read ({error.strerror})", path) from None

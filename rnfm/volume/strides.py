@@ -41,7 +41,7 @@ def blur_along(data: np.ndarray, out: np.ndarray, *, sigma_vox: float, axis: int
     steps[slower] = max(1, SLAB // (data.shape[axis] * steps[faster]))
     for start in itertools.product(*(range(0, n, step) for n, step in zip(data.shape, steps, strict=True))):
         slab = tuple(slice(a, a + step) for a, step in zip(start, steps, strict=True))
-        _blur(np.moveaxis(data[slab], axis, 0), np.moveaxis(out[slab], axis, 0), taps)
+        _blur(data[slab].swapaxes(axis, 0), out[slab].swapaxes(axis, 0), taps)
 
 
 def _blur(lines: np.ndarray, out: np.ndarray, taps: np.ndarray) -> None:

@@ -87,7 +87,7 @@ def remove_all(out: Path) -> None:
     """Remove the work folders of an output that stands: those of these settings and of earlier ones, unless a run holds them."""
     pattern = re.compile(re.escape(out.name) + r"\.work-[0-9a-f]{12}")
     for path in out.parent.glob(f"{_globbed(out.name)}.work-*"):
-        if pattern.fullmatch(path.name) and (path / "about.json").is_file():
+        if pattern.fullmatch(path.name) and path.is_dir():
             lock = files.try_lock(path / "lock")
             if lock is not None:
                 with lock:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,9 +65,10 @@ def two_nodes() -> Iterator[TwoNodes]:
     finally:
         family = cluster.family()
         for process in family:
-            process.terminate()
-        for process in psutil.wait_procs(family, timeout=10)[1]:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(family, timeout=10)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:
@@ -85,6 +88,29 @@ def driver(code: str, environment: dict[str, str]) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-c", head + code], env=environment, capture_output=True, text=True, timeout=240
     )
+
+
+@pytest.mark.slow
+def test_auto_finds_no_cluster_and_says_so(make_cohort: Callable, tmp_path: Path) -> None:
+    """In a folder of its own, and before the other test has started its Ray, so that none is found."""
+    cohort = make_cohort(1)
+    config = settings(cohort, "there", engine="ray").as_dict()
+    alone = {**os.environ, "RAY_TMPDIR": str(tmp_path)}
+    alone.pop("RAY_ADDRESS", None)
+    code = f"try: prepare(PrepareConfig(**{config!r}))\nexcept Exception as error: print(type(error).__name__, error)"
+    said = driver(code, alone).stdout
+    assert said.startswith("ConfigError Ray at auto: does not answer (")
+    assert "Start it (`ray start --head`), give its address with --ray-address" in said
+    assert not (cohort.path.parent / "there").exists()
+
+
+def test_an_address_where_nobody_listens_is_refused_before_work(make_cohort: Callable) -> None:
+    cohort = make_cohort(1)
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigError, match=f"Ray at {address}: does not answer .*leave out --engine ray"):
+        prepare(settings(cohort, "there", engine="ray", ray_address=address))
+    with pytest.raises(ConfigError, match="Ray at head:x: does not answer"):
+        prepare(settings(cohort, "there", engine="ray", ray_address="head:x"))
 
 
 @pytest.mark.slow
@@ -114,26 +140,3 @@ def test_two_nodes_write_the_same_bytes_and_survive_a_scan_that_kills(
         time.sleep(0.1)
     assert not left
     assert not [p for p in psutil.Process().children(recursive=True) if "ray" in p.name()]
-
-
-@pytest.mark.slow
-def test_auto_finds_no_cluster_and_says_so(make_cohort: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a folder of its own, so that no Ray of this machine is found."""
-    cohort = make_cohort(1)
-    config = settings(cohort, "there", engine="ray").as_dict()
-    alone = {**os.environ, "RAY_TMPDIR": tempfile.mkdtemp(prefix="rn-", dir="/tmp")}
-    alone.pop("RAY_ADDRESS", None)
-    code = f"try: prepare(PrepareConfig(**{config!r}))\nexcept Exception as error: print(type(error).__name__, error)"
-    said = driver(code, alone).stdout
-    assert said.startswith("ConfigError Ray at auto: does not answer (")
-    assert "Start it (`ray start --head`), give its address with --ray-address" in said
-    assert not (cohort.path.parent / "there").exists()
-
-
-def test_an_address_where_nobody_listens_is_refused_before_work(make_cohort: Callable) -> None:
-    cohort = make_cohort(1)
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(ConfigError, match=f"Ray at {address}: does not answer .*leave out --engine ray"):
-        prepare(settings(cohort, "there", engine="ray", ray_address=address))
-    with pytest.raises(ConfigError, match="Ray at head:x: does not answer"):
-        prepare(settings(cohort, "there", engine="ray", ray_address="head:x"))

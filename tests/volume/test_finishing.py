@@ -93,12 +93,12 @@ def test_scans_that_end_their_process_cost_only_themselves(make_cohort: Callable
     made[once] = recipes.Dies(cohort.images[1], diary=tmp_path / "once", times=1)
     made[always] = recipes.Dies(cohort.images[3], diary=tmp_path / "always", how="segfault")
     made[hangs] = recipes.Hangs(cohort.images[5], diary=tmp_path / "pid")
-    result = prepare(settings(cohort, workers=2, scan_seconds=20), made)
+    result = prepare(settings(cohort, workers=2, scan_seconds=8), made)
     assert (result.scans, result.refused) == (4, {"crashed": 1, "timed_out": 1})
     details = {e.code: e.detail for e in Ledger.read(result.path / "quarantine.jsonl")}
     assert details == {
         always: "twice, the second time alone: its process died by SIGSEGV",
-        hangs: "it was not done after 20 s",
+        hangs: "it was not done after 8 s",
     }
     assert len((tmp_path / "always").read_text().splitlines()) == 2
     assert len((tmp_path / "diary").read_text().splitlines()) == 3

@@ -165,7 +165,9 @@ def test_the_configuration_is_light_to_import() -> None:
 def test_all_real_scans_come_through(real_scans, make_cohort: Callable) -> None:
     cohort = make_cohort(16)
     lines = ["namespace,kind,original,code,image,mask"]
-    lines += [f"r,scan,x,{code},{image},{mask}" for code, (image, mask) in zip(cohort.codes, real_scans, strict=True)]
+    lines += [
+        f"r,scan,{code},{code},{image},{mask}" for code, (image, mask) in zip(cohort.codes, real_scans, strict=True)
+    ]
     cohort.keys.write_text("\n".join(lines))
     result = prepare(PrepareConfig(cohort=cohort.path, out=cohort.path.parent / "real", spacing_mm=(4, 4, 4)))
     assert (result.scans, result.refused) == (16, {})
