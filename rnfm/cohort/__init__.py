@@ -6,6 +6,15 @@ OverlapConfig, overlap    two cohorts or volumes -> what they share
 WhoisConfig, whois        code -> identity, on a terminal only
 table.read(path), table.write(path, frame)      cohort.parquet
 keys.KeyTable.open(path).scans()                scan code -> Key(image, mask, ...)
+
+Where to look:
+
+    a new data set       adapters/ (one file or folder each), written with layout, cases, masks, sidecar, scanner; records
+    `data index`         indexing: source, headers, rows, clinical, keys, namesakes -> table, summary
+    which scan counts    courses, timepoint, sensitivity
+    `data split`         splitting: assign, apart
+    `data overlap`       overlapping: screening, aligning, likeness
+    `data whois`         lookup
 """
 
 from rnfm.cohort.indexing import IndexConfig, IndexResult, index

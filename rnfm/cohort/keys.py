@@ -3,23 +3,27 @@
     namespace , kind    , original          , code        , image            , mask
               , table   , id                , K-51F0A2B7  ,                  ,                  the table's own public id
               , table   , secret            , 64 hex      ,                  ,                  key of source fingerprints
+              , table   , check             , 64 hex      ,                  ,                  digest of all ids and codes
     openbtai  , patient , 010005            , P-3F9A61C2  ,                  ,
     openbtai  , scan    , 010005_19010618_a , S-0B77E1D4  , /data/.../a.nii  , /data/.../m.nii
 
 Invariants: codes are random (never derived from an identity, as HIPAA's safe harbour asks of a re-identification code);
 the same table + namespace + original id gives the same code for ever; the file is replaced as a whole under a lock, so
-that two processes cannot give one patient two codes; it never lies inside an artefact, which people copy and share.
-Only `index`, `prepare` and `whois` read it.
+that two processes cannot give one patient two codes; it never lies inside an artefact, which people copy and share; a
+table that was cut short or damaged is refused, since its lost patients would get new codes. Only `index`, `prepare` and
+`whois` read it. Paths may be changed by hand when data move; ids and codes may not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +31,7 @@ from rnfm.core import files
 from rnfm.core.errors import ConfigError, IntegrityError
 
 COLUMNS = ("namespace", "kind", "original", "code", "image", "mask")
+TABLE, CHECK = "table", "check"
 PREFIX = {"patient": "P", "scan": "S"}
 MODE = 0o600
 
@@ -54,15 +59,16 @@ class KeyTable:
             raise IntegrityError(path, "holds an id or a code twice", "Restore the key table from a copy")
         self.is_changed = not rows
         if not rows:
-            self._add(Key("", "table", "id", f"K-{secrets.token_hex(4).upper()}"))
-            self._add(Key("", "table", "secret", secrets.token_hex(32)))
+            self._add(Key("", TABLE, "id", f"K-{secrets.token_hex(4).upper()}"))
+            self._add(Key("", TABLE, "secret", secrets.token_hex(32)))
 
     @classmethod
     def open(cls, path: Path) -> KeyTable:
-        """Read a table; a mode that lets others read it is mended to 0600. ConfigError, IntegrityError."""
+        """Read a table; a mode that lets others read it is mended to 0600, and said. ConfigError, IntegrityError."""
         path = Path(path).resolve()
         if not path.is_file():
             raise ConfigError(path, "no key table here", "Give the --keys file that `rnfm data index` wrote")
+        _require_outside(path)
         _close_to_others(path)
         return cls(path, _parse(path))
 
@@ -113,14 +119,14 @@ class KeyTable:
 
     def lookup(self, code: str) -> Key | None:
         row = self._codes.get(code)
-        return row if row and row.kind != "table" else None
+        return row if row and row.kind != TABLE else None
 
     def scans(self) -> dict[str, Key]:
         """Scan code -> row, in the order of the file."""
         return {row.code: row for row in self._rows.values() if row.kind == "scan"}
 
     def _head(self, name: str) -> str:
-        row = self._rows.get(("", "table", name))
+        row = self._rows.get(("", TABLE, name))
         if row is None:
             raise IntegrityError(self.path, f"its first rows are missing (table {name})", "Restore it from a copy")
         return row.code
@@ -139,7 +145,9 @@ class KeyTable:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for row in self._rows.values():
+        rows = sorted(self._rows.values(), key=lambda row: row.kind != TABLE)
+        heads = sum(row.kind == TABLE for row in rows)
+        for row in [*rows[:heads], Key("", TABLE, CHECK, _digest(rows)), *rows[heads:]]:
             writer.writerow((row.namespace, row.kind, row.original, row.code, row.image or "", row.mask or ""))
         return text.getvalue().encode("utf-8", "surrogateescape")
 
@@ -147,9 +155,7 @@ class KeyTable:
 def location(keys: Path | None, out: Path) -> Path:
     """Where the key table of cohort `out` lies; ConfigError if that is inside the cohort or another artefact."""
     path = Path(keys) if keys else out.with_name(f"{out.name}.keys.csv")
-    resolved = path.resolve()
-    inside = [out.resolve(), *(folder for folder in resolved.parents if (folder / "digests.json").is_file())]
-    if any(resolved.is_relative_to(folder) for folder in inside):
+    if path.resolve().is_relative_to(out.resolve()) or _holder(path) is not None:
         raise ConfigError(
             path,
             "would lie inside an artefact, and artefacts are shared",
@@ -165,24 +171,55 @@ def _parse(path: Path) -> list[Key]:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:
-        lines = []
+        text, lines = "", []
     if not lines or tuple(lines[0]) != COLUMNS or any(len(line) != len(COLUMNS) for line in lines):
         raise IntegrityError(
             path, f"is not a key table with the columns {', '.join(COLUMNS)}", "Restore it from a copy"
         )
-    return [
+    rows = [
         Key(namespace, kind, original, code, Path(image) if image else None, Path(mask) if mask else None)
         for namespace, kind, original, code, image, mask in lines[1:]
     ]
+    checks = [row.code for row in rows if (row.kind, row.original) == (TABLE, CHECK)]
+    rows = [row for row in rows if (row.kind, row.original) != (TABLE, CHECK)]
+    if checks and (checks != [_digest(rows)] or not text.endswith("\n")):
+        raise IntegrityError(
+            path, "was cut short, or its ids or codes were changed", "Restore the key table from a copy"
+        )
+    return rows
+
+
+def _digest(rows: Iterable[Key]) -> str:
+    """sha256 over ids and codes in their order; the table's own rows count, so that no patient can leave unseen."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr((row.namespace, row.kind, row.original, row.code)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _holder(path: Path) -> Path | None:
+    """The artefact that `path` lies in, if any."""
+    return next((folder for folder in path.resolve().parents if (folder / "digests.json").is_file()), None)
+
+
+def _require_outside(path: Path) -> None:
+    if _holder(path) is not None:
+        raise ConfigError(
+            path,
+            "is a key table inside an artefact, and artefacts are shared",
+            "Move it out of that folder, and recall every copy of the folder that was given away",
+        )
 
 
 def _close_to_others(path: Path) -> None:
-    if path.stat().st_mode & 0o077 == 0:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077 == 0:
         return
     try:
         os.chmod(path, MODE)
     except PermissionError:
         raise ConfigError(path, "others can read this key table", "Let its owner run chmod 600 on it") from None
+    print(f"warning: {path}: others could read this key table (mode {mode:o}); now only you can (600)", file=sys.stderr)
 
 
 def _is_same(known: Path, new: Path) -> bool:

@@ -69,13 +69,16 @@ def test_file_names_that_are_not_text_survive(path: Path) -> None:
     assert KeyTable.open(path).scans()[code].image == image
 
 
-def test_nobody_else_can_read_it(path: Path) -> None:
+def test_nobody_else_can_read_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with KeyTable.edit(path) as table:
         table.code("a", "patient", "1")
     assert _mode(path) == 0o600
+    assert capsys.readouterr().err == ""
     path.chmod(0o644)
     KeyTable.open(path)
     assert _mode(path) == 0o600
+    said = f"warning: {path.resolve()}: others could read this key table (mode 644); now only you can (600)\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_failure_leaves_the_old_table(path: Path) -> None:
@@ -142,6 +145,65 @@ def test_a_table_without_its_head_is_refused(path: Path) -> None:
     path.write_text(",".join(COLUMNS) + "\na,patient,1,P-00000001,,\n")
     with pytest.raises(IntegrityError, match=r"its first rows are missing \(table id\)"):
         _ = KeyTable.open(path).id
+
+
+@pytest.mark.parametrize(
+    "lost", ["last row", "end of last row", "a row", "a letter of an id", "a letter of a code", "all rows"]
+)
+def test_a_table_that_lost_something_is_refused(path: Path, tmp_path: Path, lost: str) -> None:
+    """Its lost patients would get new codes, and nobody would see it."""
+    with KeyTable.edit(path) as table:
+        for original in ("010005", "010006", "010007"):
+            table.code("a", "patient", original)
+        table.set_files("a", "s", image=tmp_path / "image.nii", mask=None)
+    lines = path.read_text().splitlines(keepends=True)
+    assert [line.split(",")[1:3] for line in lines[1:4]] == [["table", "id"], ["table", "secret"], ["table", "check"]]
+    damaged = {
+        "last row": lines[:-1],
+        "end of last row": [*lines[:-1], lines[-1][:-4]],
+        "a row": lines[:5] + lines[6:],
+        "a letter of an id": [line.replace("010006", "010016") for line in lines],
+        "a letter of a code": [
+            line.replace(",P-", ",P-F", 1)[: len(line)] if i == 4 else line for i, line in enumerate(lines)
+        ],
+        "all rows": lines[:4],
+    }
+    path.write_text("".join(damaged[lost]))
+    with pytest.raises(
+        IntegrityError, match=r"(was cut short, or its ids or codes were changed|is not a key table with)"
+    ):
+        KeyTable.open(path)
+
+
+def test_paths_may_be_changed_by_hand(path: Path, tmp_path: Path) -> None:
+    with KeyTable.edit(path) as table:
+        code = table.set_files("a", "s", image=tmp_path / "old/image.nii", mask=None)
+    path.write_text(path.read_text().replace("/old/", "/new/"))
+    assert KeyTable.open(path).scans()[code].image == tmp_path / "new/image.nii"
+
+
+def test_a_table_of_an_earlier_release_has_no_check_and_gets_one(path: Path) -> None:
+    path.write_text(
+        ",".join(COLUMNS) + "\n,table,id,K-00000001,,\n,table,secret," + "0" * 64 + ",,\na,patient,1,P-00000001,,\n"
+    )
+    with KeyTable.edit(path) as table:
+        table.code("a", "patient", "2")
+    assert KeyTable.open(path).code("a", "patient", "1") == "P-00000001"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(IntegrityError, match="was cut short"):
+        KeyTable.open(path)
+
+
+def test_inside_an_artefact_it_is_refused(path: Path, tmp_path: Path) -> None:
+    with KeyTable.edit(path) as table:
+        table.code("a", "patient", "1")
+    (tmp_path / "cohort/sub").mkdir(parents=True)
+    (tmp_path / "cohort/digests.json").touch()
+    copied = path.rename(tmp_path / "cohort/sub/keys.csv")
+    with pytest.raises(
+        ConfigError, match=r"is a key table inside an artefact, .*Move it out of that folder, and recall"
+    ):
+        KeyTable.open(copied)
 
 
 def test_where_it_may_lie(tmp_path: Path) -> None:

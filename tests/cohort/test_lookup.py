@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +55,18 @@ def test_without_a_terminal_it_refuses_before_reading(tmp_path: Path, capsys: py
 def test_unknown_codes(keys: KeyTable, code: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         whois(WhoisConfig(code=code, keys=keys.path), on_terminal=True)
+
+
+def test_the_command_on_a_real_terminal_and_in_a_pipe(keys: KeyTable) -> None:
+    code = keys.code("openbtai", "patient", "010005")
+    command = [sys.executable, "-m", "rnfm", "data", "whois", code, "--keys", str(keys.path)]
+    ours, theirs = pty.openpty()
+    done = subprocess.run(command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, timeout=120)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert os.read(ours, 4096).decode().strip() == f"{code}: patient 010005 of openbtai"
+    os.close(ours)
+    piped = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (piped.returncode, piped.stdout) == (2, "")
+    assert "shows an identity, and the output is not a terminal" in piped.stderr
+    assert "010005" not in piped.stderr
