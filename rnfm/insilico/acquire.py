@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnfm.insilico.anatomy import rotation_of
 from rnfm.insilico.physics import FloatArray
 from rnfm.insilico.scanners import Scanner
 from rnfm.insilico.spline import along, covering
@@ -98,14 +99,15 @@ def coil(grid_mm: list[Axis], scanner: Scanner, rng: np.random.Generator, full_m
     return np.exp(lattice.evaluate(coefficients * (scanner.bias / SPLINE_SD), grid_mm))
 
 
-def stored(array: NDArray[Any], sampled: Sampling, axcodes: str) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Voxels in storage order and their affine (voxel -> RAS mm). `array` runs to R, A, S."""
+def stored(array: NDArray[Any], sampled: Sampling, scanner: Scanner) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Voxels in storage order and their affine (voxel -> RAS mm). `array` runs to R, A, S, turned by the scanner's tilts."""
     from nibabel import orientations
 
     affine = np.diag([*sampled.steps_mm, 1.0])
     affine[:3, 3] = [centre_mm[0] for centre_mm in sampled.centres_mm]
     change = orientations.ornt_transform(
-        orientations.axcodes2ornt(("R", "A", "S")), orientations.axcodes2ornt(tuple(axcodes))
+        orientations.axcodes2ornt(("R", "A", "S")), orientations.axcodes2ornt(tuple(scanner.axcodes))
     )
     turned = orientations.apply_orientation(array, change)
+    affine[:3] = rotation_of(scanner.tilts_deg) @ affine[:3]
     return np.asfortranarray(turned), affine @ orientations.inv_ornt_aff(change, array.shape)

@@ -1,6 +1,6 @@
 """Each patient has a brain of their own: a smooth one-to-one deformation of the template, atrophy, tissue of their own.
 
-    scan frame x  --pose (rigid, each scan)-->  patient frame p  --anatomy (each patient)-->  template u   [all mm, RAS]
+    scan frame x (its axes are the slices')  --pose (rigid, each scan)-->  patient frame p  --anatomy (each patient)-->  template u   [all mm, RAS]
 
 Lesions live in the patient frame, so that two scans of a patient show the same lesion in the same place.
 """
@@ -8,6 +8,7 @@ Lesions live in the patient frame, so that two scans of a patient show the same 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnfm.core import keyed
+from rnfm.insilico.skull import Skull, draw_skull
 from rnfm.insilico.spline import Lattice, covering
 from rnfm.insilico.template import Template
 
@@ -25,7 +27,7 @@ WARP_SD_MM = 6.5
 # A cubic B-spline displacement is one-to-one if no coefficient exceeds 1/2.48 of the spacing (Choi and Lee 2000); a fifth
 # leaves room for the ventricles' growth on top.
 WARP_LIMIT_MM = WARP_SPACING_MM / 5
-HEAD_LOW_MM, HEAD_HIGH_MM = (-92.0, -128.0, -90.0), (92.0, 96.0, 102.0)
+HEAD_LOW_MM, HEAD_HIGH_MM = (-112.0, -150.0, -96.0), (112.0, 116.0, 122.0)
 VENTRICLES_MM = np.array([[-14.0, -18.0, 16.0], [14.0, -18.0, 16.0]])
 VENTRICLE_SIGMA_MM = 20.0
 MAP_SPACING_MM = 12.0
@@ -42,6 +44,7 @@ class Anatomy:
     atrophy: float  # tissue fraction that has become CSF where tissue and CSF mix
     white_t1: float  # factors on the tissues' T1
     grey_t1: float
+    skull: Skull
 
     def to_template(self, patient_mm: Points) -> Points:
         """Patient positions (3, ...) to template positions (3, ...) [mm]."""
@@ -84,6 +87,10 @@ class Pose:
         """The inverse, for one position (3,)."""
         return self.rotation.T @ (patient_mm - self.shift_mm)
 
+    def tilted(self, turn: Points) -> Pose:
+        """The same head seen from axes turned by the rotation `turn`: oblique slices."""
+        return Pose(self.rotation @ turn, self.shift_mm)
+
 
 @dataclass(frozen=True)
 class Head:
@@ -104,36 +111,63 @@ class Head:
         """Template positions (3, n0, n1, n2) of the grid spanned by three scan-frame axes [mm]."""
         return np.stack([self.lattice.evaluate(component, axes_mm) for component in self._template_mm])
 
-    def bounds_mm(self, template: Template, margin_mm: float) -> tuple[Points, Points]:
-        """The corners of the scan-frame box that holds the brain and a margin [mm]."""
+    def slabs(self, axes_mm: list[Points], planes: int) -> Iterator[tuple[NDArray[np.float32], slice]]:
+        """`to_template` in parts of up to `planes` planes of the first axis, and which planes these are."""
+        parts = [self.lattice.evaluate_last_two(component, axes_mm) for component in self._template_mm]
+        for start in range(0, len(axes_mm[0]), planes):
+            rows = slice(start, start + planes)
+            yield np.stack([self.lattice.evaluate_first(part, axes_mm[0][rows]) for part in parts]), rows
+
+    def bounds_mm(self, template: Template, margin_mm: float, *, whole: bool) -> tuple[Points, Points]:
+        """The corners of the scan-frame box that holds the brain (or the `whole` head) and a margin [mm].
+
+        The template ends in the brain stem, and what lies below goes on downwards; so the box ends `margin_mm` under the brain.
+        """
         axes = [np.arange(low, high, 6.0) for low, high in zip(HEAD_LOW_MM, HEAD_HIGH_MM, strict=True)]
-        found = np.argwhere(template.inside(template.index(self.to_template(axes))))
-        low, high = (
-            np.array([axis[at] for axis, at in zip(axes, corner, strict=True)])
-            for corner in (found.min(axis=0), found.max(axis=0))
-        )
+        index = template.index(self.to_template(axes))
+        brain = template.inside(index)
+        low, high = _corners(axes, brain)
+        if whole:
+            head_low, head_high = _corners(axes, template.within(index, self.anatomy.skull.reach_mm))
+            low, high = np.append(head_low[:2], low[2]), head_high
         return low - margin_mm, high + margin_mm
+
+
+def _corners(axes: list[Points], found: NDArray[np.bool_]) -> tuple[Points, Points]:
+    """The lowest and highest positions along three axes at which a field on their grid is true."""
+    at = np.argwhere(found)
+    low, high = (
+        np.array([axis[i] for axis, i in zip(axes, corner, strict=True)]) for corner in (at.min(axis=0), at.max(axis=0))
+    )
+    return low, high
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """A patient's anatomy; one law for everybody."""
     lattice = _head_lattice()
     warp = rng.normal(0.0, WARP_SD_MM, size=(3, *lattice.shape))
+    atrophy = float(rng.uniform(0.0, 0.25))
     return Anatomy(
         scale=1 / rng.normal(1.0, 0.03, size=3).clip(0.92, 1.08),
         warp_mm=warp.clip(-WARP_LIMIT_MM, WARP_LIMIT_MM),
         ventricle_growth=float(rng.uniform(-0.15, 0.4)),
-        atrophy=float(rng.uniform(0.0, 0.25)),
+        atrophy=atrophy,
         white_t1=float(rng.normal(1.0, 0.03)),
         grey_t1=float(rng.normal(1.0, 0.03)),
+        skull=draw_skull(rng, atrophy),
     )
 
 
 def draw_pose(rng: np.random.Generator, max_angle_deg: float = 7.0, max_shift_mm: float = 4.0) -> Pose:
     """How a head is laid down for one scan."""
-    x, y, z = np.radians(rng.uniform(-max_angle_deg, max_angle_deg, size=3))
-    rotation = _turn(0, x) @ _turn(1, y) @ _turn(2, z)
+    rotation = rotation_of(rng.uniform(-max_angle_deg, max_angle_deg, size=3))
     return Pose(rotation, rng.uniform(-max_shift_mm, max_shift_mm, size=3))
+
+
+def rotation_of(angles_deg: Points | tuple[float, float, float]) -> Points:
+    """Turns about R, A and S, multiplied in this order: 3x3."""
+    x, y, z = np.radians(angles_deg)
+    return _turn(0, x) @ _turn(1, y) @ _turn(2, z)
 
 
 def anatomy_of(seed: int, site: str, patient: int) -> Anatomy:

@@ -42,8 +42,8 @@ def paths(root: Path, patient: Patient) -> tuple[Path, Path]:
     return root / inner / f"{stem}_T1w.nii.gz", mask
 
 
-def write_sidecar(image: Path, scanner: Scanner, slice_mm: float) -> None:
-    """The JSON beside an image: the protocol, in BIDS units (seconds, tesla, degrees)."""
+def write_sidecar(image: Path, scanner: Scanner, slice_mm: float) -> Path:
+    """The JSON beside an image: the protocol, in BIDS units (seconds, tesla, degrees). Returns its path."""
     values = {
         "Manufacturer": scanner.vendor,
         "MagneticFieldStrength": scanner.field_t,
@@ -53,7 +53,9 @@ def write_sidecar(image: Path, scanner: Scanner, slice_mm: float) -> None:
         "ContrastBolusIngredient": "GADOLINIUM",
         "SliceThickness": round(slice_mm, 4),
     }
-    files.write_json(image.with_name(image.name.removesuffix(".nii.gz") + ".json"), values)
+    path = image.with_name(image.name.removesuffix(".nii.gz") + ".json")
+    files.write_json(path, values)
+    return path
 
 
 def write_tables(root: Path, patients: list[Patient]) -> None:

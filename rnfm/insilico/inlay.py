@@ -82,7 +82,7 @@ def _lesion_change(
     """Signal with the lesion minus signal without, on its cube; the dose is solved for the mean signal weighted by `seen`."""
     felt = inside & ((fields.tissue > 0.005) | (fields.oedema > 0.02))
     sequence = scene.sequence
-    plain, swells = scene.tissue(index[:, felt])
+    plain, swells = scene.with_swelling(index[:, felt])
     swollen = plain + fields.oedema[felt] * swells * (np.float32(sequence.of(physics.OEDEMA)) - plain)
     tissue, uptake = fields.tissue[felt], fields.uptake[felt]
     alive = np.clip(uptake * 2, 0, 1).astype(np.float32)

@@ -22,6 +22,9 @@ from rnfm.insilico.traits import Traits
 
 EDGE_MM = 0.45  # softness of borders inside the lesion
 DEAD_BELOW = 0.3  # an annotator calls uptake below this share of the rim's necrotic
+CORE_FLOOR = 0.5  # uptake of the core between its walls and blobs, over that of these
+CANDIDATES = 10
+NEAR_CENTRE = 0.45  # the deepest nodules and holes lie at this share of the way to the rim
 OEDEMA_EDGE_MM = 1.8
 OEDEMA_TAPER_MM = 3.0  # over which oedema ends where the cube does, so that cubes leave no edges
 
@@ -140,19 +143,28 @@ def _uptake(traits: Traits, cube: Cube, *, place: FloatArray, depth: FloatArray)
     blobs = _step(texture - np.float32(0.52), 0.12)
     share = np.float32(seen.wall_share)
     core = np.float32(nuisances.core_uptake) * (
-        np.float32(0.25) + np.float32(0.75) * (share * walls + (1 - share) * blobs)
+        np.float32(CORE_FLOOR) + np.float32(1 - CORE_FLOOR) * (share * walls + (1 - share) * blobs)
     )
     uptake = np.maximum(core, _step(np.float32(rim_mm) - depth, EDGE_MM))
     rng = cube.rng("parts")
-    nodule_mm = seen.nodule_share * radius_mm
-    for direction in _directions(rng, nuisances.nodules):
-        centre = direction * (radius_mm - 0.6 * rim_mm - 0.5 * nodule_mm)
-        uptake = _ball(uptake, place, centre=centre, radius_mm=nodule_mm, value=1.0)
     hole_mm = max(nuisances.hole_radius_share * radius_mm, 0.9)
     for direction in _directions(rng, nuisances.holes):
-        centre = direction * radius_mm * (1 - seen.hole_depth_share)
+        centre = direction * _from_centre_mm(radius_mm, rim_mm, hole_mm, seen.hole_depth_share)
         uptake = _ball(uptake, place, centre=centre, radius_mm=hole_mm, value=0.0)
+    nodule_mm = nuisances.nodule_radius_share * radius_mm
+    for direction in _directions(rng, nuisances.nodules):
+        centre = direction * _from_centre_mm(radius_mm, rim_mm, nodule_mm, seen.nodule_depth_share)
+        uptake = _ball(uptake, place, centre=centre, radius_mm=nodule_mm, value=1.0)
     return uptake * np.exp(np.float32(nuisances.heterogeneity) * cube.noise("variation", 5.0))
+
+
+def _from_centre_mm(radius_mm: float, rim_mm: float, ball_mm: float, depth_share: float) -> float:
+    """How far from the lesion's centre a ball lies: from touching the rim (share 0) to NEAR_CENTRE of that (share 1).
+
+    The ball is as large and as bright wherever it lies, so that its place is all that tells the classes.
+    """
+    outermost_mm = max(radius_mm - rim_mm - ball_mm, 0.3 * radius_mm)
+    return outermost_mm * (1 - (1 - NEAR_CENTRE) * depth_share)
 
 
 def _ball(
@@ -165,9 +177,17 @@ def _ball(
 
 
 def _directions(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """`count` unit vectors, uniform on the sphere."""
-    vectors = rng.standard_normal((count, 3))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    """`count` unit vectors that keep away from each other: of CANDIDATES random ones the loneliest is taken, again and again.
+
+    Balls that overlap would be fewer bright or dark voxels the deeper they lie, and any histogram would see that.
+    """
+    drawn = rng.standard_normal((count, CANDIDATES, 3))
+    drawn /= np.linalg.norm(drawn, axis=2, keepdims=True)
+    chosen = drawn[0, :1]
+    for candidates in drawn[1:]:
+        nearest = (candidates @ chosen.T).max(axis=1)
+        chosen = np.concatenate([chosen, candidates[[nearest.argmin()]]])
+    return chosen
 
 
 def _step(value: FloatArray, softness_mm: float) -> FloatArray:

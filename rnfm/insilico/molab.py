@@ -141,8 +141,8 @@ def _person(patient: Patient, rng: np.random.Generator) -> dict[str, Any]:
         **(_wbrt(first_srs_day - int(rng.integers(40, 300))) if clinical.wbrt else {}),
         **_drugs(clinical.immunotherapy, first_srs_day, rng),
         **_death(patient.visits[-1].day, rng),
-        "MR1": 0,
-        **{f"MR{visit.number + 1}": visit.day for visit in patient.visits},
+        # The first MRI is day 0 whether or not it is among the files.
+        **{f"MR{place}": day for place, day in enumerate(sorted({0, *(visit.day for visit in patient.visits)}), 1)},
     }
 
 

@@ -46,7 +46,7 @@ def render_patch(seed: int, site: str, index: int, *, size_vox: int = 48, voxel_
     patient = Patient(site, index, f"patch-{index}", (lesion,), (), person)
     examined = patients.examine(
         patient,
-        Visit(1, 0, before_srs=False),
+        Visit("classified", 0),
         seed=seed,
         voxel_mm=voxel_mm,
         patch_mm=(size_vox + 2 * WIDE_VOX) * voxel_mm,

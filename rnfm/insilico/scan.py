@@ -2,7 +2,7 @@
 
     template --Head--> tissue fractions --Sequence--> signal on the grid (voxel_mm)
     each lesion (inlay): its change of the signal, from fine voxels near it, is added to the grid
-    grid --coil, blur, slice profile, sampling--> scan --Rician noise, skull stripped--> int16
+    grid --coil, blur, slice profile, sampling--> scan --Rician noise, skull stripped if asked--> int16
 
 Work at fine resolution is thus done near lesions only. Grid and scan arrays have axes R, A, S until they are stored.
 """
@@ -23,6 +23,7 @@ from rnfm.insilico.scanners import Scanner
 from rnfm.insilico.scene import Placed, Scene
 
 MARGIN_MM = 6.0
+SLAB = 24  # planes of the grid computed at once
 Box = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -46,24 +47,33 @@ def simulate(
     key: tuple[str | int, ...],
     lesion_key: tuple[str | int, ...],
     box_mm: Box | None = None,
+    stripped: bool = False,
+    hollow: bool = False,
 ) -> Scan:
-    """Simulate one scan. `key` names the visit, `lesion_key` + (lesion index,) a lesion; `box_mm` cuts a part of the head."""
+    """Simulate one scan. `key` names the visit, `lesion_key` + (lesion index,) a lesion.
+
+    `box_mm` cuts a part of the head; `stripped` sets everything but the brain to 0, as skull-stripped data sets come;
+    `hollow` leaves the image empty and makes all the rest as it will be, in a tenth of the time.
+    """
     brain = template.for_voxel(voxel_mm)
-    corners = box_mm or head.bounds_mm(brain, MARGIN_MM)
+    corners = box_mm or head.bounds_mm(brain, MARGIN_MM, whole=not stripped)
     scene = Scene(head, brain, scanner.sequence, _grid(corners, voxel_mm), voxel_mm)
-    signal, inside = _head_signal(scene)
+    signal = np.zeros([len(axis) for axis in scene.grid_mm], np.float32) if hollow else _head_signal(scene)
     sampled = acquire.sampling(scene.grid_mm, scanner, voxel_mm)
     mask, dose_mm = np.zeros(sampled.shape, np.uint16), {}
     for item in placed:
         dose_mm[item.number] = add_lesion(scene, item, (seed, (*lesion_key, item.index)), signal, sampled, mask)
+    outside = ~_brain(scene, sampled) if stripped else np.zeros((), bool)
+    mask[np.broadcast_to(outside, mask.shape)] = 0
+    if hollow:
+        return Scan(np.zeros(sampled.shape, np.int16), mask, sampled, dose_mm)
     full_mm = (np.array(HEAD_LOW_MM), np.array(HEAD_HIGH_MM))
     signal *= acquire.coil(scene.grid_mm, scanner, keyed.rng(seed, *key, "coil"), full_mm)
     measured = sampled.apply(signal)
     white = scene.sequence.of(physics.WHITE)
     measured = physics.add_rician(measured, scanner.noise * white, keyed.rng(seed, *key, "noise"))
-    stripped = _nearest(inside, scene.grid_mm, sampled)
-    measured *= stripped * np.float32(scanner.gain / white)
-    mask[~stripped] = 0
+    measured *= np.float32(scanner.gain / white)
+    measured[np.broadcast_to(outside, measured.shape)] = 0
     image = np.rint(np.minimum(measured, np.iinfo(np.int16).max)).astype(np.int16)
     return Scan(image, mask, sampled, dose_mm)
 
@@ -76,21 +86,15 @@ def _grid(corners: Box, voxel_mm: float) -> list[NDArray[np.float64]]:
     ]
 
 
-def _head_signal(scene: Scene) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """The head without lesions on the grid, and where the brain is."""
-    index = scene.template.index(scene.head.to_template(scene.grid_mm))
-    inside = scene.template.inside(index)
-    signal = np.zeros(inside.shape, np.float32)
-    signal[inside] = scene.tissue(index[:, inside])[0]
-    return signal, inside
+def _head_signal(scene: Scene) -> FloatArray:
+    """The head without lesions on the grid, slab by slab: indices of all of it at once would take ten times its memory."""
+    x, y, z = scene.grid_mm
+    out = np.empty((len(x), len(y), len(z)), np.float32)
+    for index, rows in scene.head.slabs([x, y, z], SLAB):
+        out[rows] = scene.signal(scene.template.index(index))
+    return out
 
 
-def _nearest(
-    field: NDArray[np.bool_], grid_mm: list[NDArray[np.float64]], sampled: acquire.Sampling
-) -> NDArray[np.bool_]:
-    """A yes/no field of the grid at the scan's voxels."""
-    picks = [
-        np.clip(np.rint((centres - grid[0]) / (grid[1] - grid[0])).astype(int), 0, len(grid) - 1)
-        for centres, grid in zip(sampled.centres_mm, grid_mm, strict=True)
-    ]
-    return field[np.ix_(*picks)]
+def _brain(scene: Scene, sampled: acquire.Sampling) -> NDArray[np.bool_]:
+    """Where the brain is, at the scan's voxels."""
+    return scene.template.inside(scene.template.index(scene.head.to_template(list(sampled.centres_mm))))

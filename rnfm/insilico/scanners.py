@@ -12,6 +12,7 @@ from rnfm.insilico.physics import WHITE, Sequence
 
 T1_AT_1_5_T = 0.8  # T1 at 1.5 T over T1 at 3 T
 POOL_SCANNERS = 12
+MAX_TILT_DEG = (20.0, 5.0, 5.0)  # people tilt slices along the skull base, seldom otherwise
 THICK_FROM_MM = 4.0
 SLICE_SD = 0.12  # softness of a slice's edges over its thickness
 
@@ -34,6 +35,7 @@ class Scanner:
     gain: float  # number that white matter comes out as
     axcodes: str  # directions in which the stored axes run
     slice_axis: int  # anatomical axis across the slices: 0 R, 1 A, 2 S
+    tilts_deg: tuple[float, float, float]  # how far the slices are turned about R, A, S: 0 = straight, else oblique
 
     @property
     def sequence(self) -> Sequence:
@@ -54,26 +56,44 @@ class Scanner:
 
 
 SITE_A = (
-    Scanner("A1", "GE MEDICAL SYSTEMS", 1.5, 8.2, 3.2, 20.0, 1.0, 1.0, 0.42, 0.030, 0.08, 620.0, "LPS", 2),
-    Scanner("A2", "SIEMENS", 3.0, 7.0, 2.6, 15.0, 1.0, 1.2, 0.38, 0.022, 0.11, 310.0, "RAS", 2),
+    Scanner(
+        "A1", "GE MEDICAL SYSTEMS", 1.5, 8.2, 3.2, 20.0, 1.0, 1.0, 0.42, 0.030, 0.08, 620.0, "LPS", 2, (0.0, 0.0, 0.0)
+    ),
+    Scanner("A2", "SIEMENS", 3.0, 7.0, 2.6, 15.0, 1.0, 1.2, 0.38, 0.022, 0.11, 310.0, "RAS", 2, (-12.0, 0.0, 0.0)),
 )
 SITE_B = (
-    Scanner("B1", "Philips Medical Systems", 3.0, 9.5, 4.1, 17.0, 1.1, 2.4, 0.50, 0.045, 0.16, 940.0, "LAS", 2),
-    Scanner("B2", "SIEMENS", 1.5, 12.0, 4.8, 25.0, 1.1, 2.8, 0.50, 0.052, 0.14, 1150.0, "LPS", 2),
+    Scanner(
+        "B1",
+        "Philips Medical Systems",
+        3.0,
+        9.5,
+        4.1,
+        17.0,
+        1.1,
+        2.4,
+        0.50,
+        0.045,
+        0.16,
+        940.0,
+        "LAS",
+        2,
+        (-16.0, 2.0, 3.0),
+    ),
+    Scanner("B2", "SIEMENS", 1.5, 12.0, 4.8, 25.0, 1.1, 2.8, 0.50, 0.052, 0.14, 1150.0, "LPS", 2, (0.0, 0.0, 0.0)),
 )
 VENDORS = ("GE MEDICAL SYSTEMS", "SIEMENS", "Philips Medical Systems")
 
 
-def of_visit(seed: int, site: str, patient: int, visit: int) -> Scanner:
-    """The scanner of one visit. It depends on who comes when, never on what the lesion is."""
+def of_visit(seed: int, site: str, patient: int, visit: int, pool_scanners: int = POOL_SCANNERS) -> Scanner:
+    """The scanner of one visit, the pool having `pool_scanners`. It depends on who comes when, never on what the lesion is."""
     if site == "pool":
-        return pool_scanner(seed, patient % POOL_SCANNERS)
+        return pool_scanner(seed, patient % pool_scanners)
     fleet = SITE_A if site == "site_a" else SITE_B
     return fleet[int(keyed.rng(seed, site, "patient", patient, "visit", visit, "scanner").integers(len(fleet)))]
 
 
 def pool_scanner(seed: int, number: int) -> Scanner:
-    """The `number`-th scanner of the pool; every fourth has thick slices."""
+    """The `number`-th scanner of the pool; every fourth has thick slices, every second is oblique."""
     rng = keyed.rng(seed, "pool", "scanner", number)
     field_t = float(rng.choice((1.5, 3.0)))
     tr_ms = float(np.exp(rng.uniform(math.log(5), math.log(28))))
@@ -94,7 +114,13 @@ def pool_scanner(seed: int, number: int) -> Scanner:
         gain=round(float(np.exp(rng.uniform(math.log(150), math.log(1500)))), 1),
         axcodes=_slices_last(("RAS", "LPS", "LAS")[number % 3], slice_axis),
         slice_axis=slice_axis,
+        tilts_deg=_tilts_deg(rng) if number % 2 else (0.0, 0.0, 0.0),
     )
+
+
+def _tilts_deg(rng: np.random.Generator) -> tuple[float, float, float]:
+    x, y, z = (round(float(rng.uniform(-most, most)), 1) for most in MAX_TILT_DEG)
+    return x, y, z
 
 
 def _slices_last(axcodes: str, slice_axis: int) -> str:

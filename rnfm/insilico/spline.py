@@ -34,15 +34,22 @@ class Lattice:
 
     def evaluate(self, coefficients: NDArray[Any], axes_mm: Sequence[NDArray[np.float64]]) -> FloatArray:
         """The spline with `coefficients` (n0, n1, n2) on the grid spanned by three axes [mm], float32."""
-        matrices = [
-            spline_matrix(axis, start, self.spacing_mm, size)
-            for axis, start, size in zip(axes_mm, self.start_mm, self.shape, strict=True)
-        ]
+        return self.evaluate_first(self.evaluate_last_two(coefficients, axes_mm), axes_mm[0])
+
+    def evaluate_last_two(self, coefficients: NDArray[Any], axes_mm: Sequence[NDArray[np.float64]]) -> FloatArray:
+        """Only the last two of three axes: (n0, len(axes_mm[1]), len(axes_mm[2])), still small."""
         # The last axis first: the arrays stay small until the last product, which writes in C order.
         array = np.asarray(coefficients, np.float32)
-        for axis in (2, 1, 0):
-            array = along(matrices[axis], array, axis)
+        for axis in (2, 1):
+            array = along(self._matrix(axis, axes_mm[axis]), array, axis)
         return array
+
+    def evaluate_first(self, partial: FloatArray, axis_mm: NDArray[np.float64]) -> FloatArray:
+        """The first axis, after `evaluate_last_two`."""
+        return along(self._matrix(0, axis_mm), partial, 0)
+
+    def _matrix(self, axis: int, positions_mm: NDArray[np.float64]) -> Any:
+        return spline_matrix(positions_mm, self.start_mm[axis], self.spacing_mm, self.shape[axis])
 
 
 def covering(low_mm: Sequence[float], high_mm: Sequence[float], spacing_mm: float) -> Lattice:

@@ -16,23 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnfm.core.errors import ConfigError
+from rnfm.insilico import skull
 from rnfm.insilico.physics import FloatArray
+from rnfm.insilico.spline import along
 
 FILES = {kind: f"mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz" for kind in ("t1", "gm", "wm")}
 COARSE_FROM_MM = 1.75  # acquisitions at least this coarse are simulated on the 2 mm template
 MIDLINE_MM = 12.0  # no lesion is centred nearer to the midline: corpus callosum, third ventricle, brain stem
 VENTRICLES_BELOW_MM = 24.0  # CSF this deep is not a sulcus
+HULL_STEP = 2  # the hull is found on blocks of this many voxels
 CANDIDATE_STEP = 5  # every fifth voxel of 2 mm is choice enough
 
 
 @dataclass(frozen=True)
 class Template:
-    """Fractions of white and grey matter, and relative detail within tissue (0 = none); `brain` is where there is tissue or CSF."""
+    """Fractions of white and grey matter, and relative detail within tissue (0 = none); `brain` is where there is tissue or CSF.
+
+    `outside_mm` is the distance from the brain's hull, 0 within it; `sinus` is where the sagittal sinus runs.
+    """
 
     white: FloatArray
     grey: FloatArray
     detail: FloatArray
     brain: NDArray[np.bool_]
+    outside_mm: FloatArray
+    sinus: NDArray[np.bool_]
     origin_mm: NDArray[np.float64]
     step_mm: float
 
@@ -43,12 +51,22 @@ class Template:
 
     def inside(self, index: FloatArray) -> NDArray[np.bool_]:
         """Whether the nearest voxel of each fractional index (3, ...) lies in the brain; False outside the array."""
+        flat, valid = self._nearest(index)
+        return self.brain.ravel()[flat] & valid
+
+    def within(self, index: FloatArray, reach_mm: float) -> NDArray[np.bool_]:
+        """Whether each fractional index (3, ...) lies nearer than `reach_mm` to the brain's hull; False outside the array."""
+        flat, valid = self._nearest(index)
+        return (self.outside_mm.ravel()[flat] < reach_mm) & valid
+
+    def _nearest(self, index: FloatArray) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Flat position of the nearest voxel of each index, and whether it lies in the array."""
         nearest = np.rint(index).astype(np.int32)
         bounds = np.array(self.brain.shape, np.int32).reshape((3,) + (1,) * (index.ndim - 1))
-        valid = ((nearest >= 0) & (nearest < bounds)).all(axis=0)
+        valid: NDArray[np.bool_] = np.all((nearest >= 0) & (nearest < bounds), axis=0)
         np.clip(nearest, 0, bounds - 1, out=nearest)
-        flat = (nearest[0] * self.brain.shape[1] + nearest[1]) * self.brain.shape[2] + nearest[2]
-        return self.brain.ravel()[flat] & valid
+        flat: NDArray[np.int32] = (nearest[0] * self.brain.shape[1] + nearest[1]) * self.brain.shape[2] + nearest[2]
+        return flat, valid
 
 
 @dataclass(frozen=True)
@@ -87,16 +105,26 @@ def for_voxel(voxel_mm: float) -> Template:
 
 @lru_cache(maxsize=2)
 def load(step: int) -> Template:
-    """The template at 1 mm, or averaged over blocks of `step` voxels."""
+    """The template at 1 mm (`step` 1), or averaged over blocks of two voxels (`step` 2)."""
     t1, grey, white, origin_mm = _read()
     total = np.maximum(grey + white, 1.0)
     grey, white = grey / total, white / total
     brain = t1 > 0
     detail = _detail(t1, grey, white, brain)
-    if step > 1:
+    coarse = _block_mean(brain.astype(np.float32), HULL_STEP) > 0.5
+    outside_mm = skull.outside_of(coarse, float(HULL_STEP))
+    if step == 1:
+        outside_mm = _refined(outside_mm, brain.shape)
+    else:
         white, grey, detail = (_block_mean(array, step) for array in (white, grey, detail))
-        brain = _block_mean(brain.astype(np.float32), step) > 0.5
-    return Template(white, grey, detail, brain, origin_mm + (step - 1) / 2, float(step))
+        brain = coarse
+    origin_mm = origin_mm + (step - 1) / 2
+    axes = [
+        (first + step * np.arange(size)).astype(np.float32) for first, size in zip(origin_mm, brain.shape, strict=True)
+    ]
+    x, y, z = np.meshgrid(*axes, indexing="ij", sparse=True)
+    sinus = skull.sinus_of(outside_mm, (x, y, z)) & ~brain
+    return Template(white, grey, detail, brain, outside_mm, sinus, origin_mm, float(step))
 
 
 @lru_cache(maxsize=1)
@@ -136,6 +164,20 @@ def _detail(t1: FloatArray, grey: FloatArray, white: FloatArray, brain: NDArray[
     detail = np.zeros_like(t1)
     detail[brain] = np.clip(t1[brain] / (parts @ weights.astype(np.float32)) - 1, -0.2, 0.2)
     return detail
+
+
+def _refined(coarse: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """A smooth field on blocks of HULL_STEP voxels as one on voxels: the hull is found eight times faster on blocks."""
+    from scipy import sparse
+
+    for axis, size in enumerate(shape):
+        at = (np.arange(size) - (HULL_STEP - 1) / 2) / HULL_STEP
+        low = np.clip(np.floor(at).astype(int), 0, coarse.shape[axis] - 2)
+        part = np.clip(at - low, 0, 1).astype(np.float32)
+        rows, columns = np.tile(np.arange(size), 2), np.concatenate([low, low + 1])
+        matrix = sparse.csr_matrix((np.concatenate([1 - part, part]), (rows, columns)), (size, coarse.shape[axis]))
+        coarse = along(matrix, coarse, axis)
+    return coarse
 
 
 def _block_mean(array: FloatArray, step: int) -> FloatArray:

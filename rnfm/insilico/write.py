@@ -1,64 +1,97 @@
 """One job is one scan: simulate it, write it in its site's layout, and say what was done. Then the tables of all.
 
 pool/images/pool-00001.nii.gz, pool/masks/pool-00001.nii.gz     1 = any lesion
-truth.parquet   site, patient, lesion, index, scan, day, before_srs, label, trait, z_border ... z_feather, volume_cc,
+truth.parquet   site, patient, lesion, index, scan, day, kind, before_srs, label, trait, z_border ... z_feather, volume_cc,
                 mask_cc, contrast_mm, scanner, age_years, sex, primary, wbrt, immunotherapy, srs_dose_gy, months_since_srs
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnfm.insilico import bids, molab, morphology
+from rnfm.insilico import bids, molab, morphology, stage
 from rnfm.insilico.nifti import write_pair
 from rnfm.insilico.patient import Examination, examine
 from rnfm.insilico.plan import Lesion, Patient, Visit
+from rnfm.insilico.scanners import POOL_SCANNERS
 from rnfm.insilico.traits import VISIBLE
-
-TRUTH = "truth.parquet"
 
 
 @dataclass(frozen=True)
 class Job:
-    """Simulate one visit and write it under `root`."""
+    """Simulate one visit and write it. `stripped`: without skull; `hollow`: an empty image, all else as it will be."""
 
-    root: Path
     patient: Patient
     visit: Visit
     seed: int
     voxel_mm: float
+    stripped: bool = False
+    hollow: bool = False
+    pool_scanners: int = POOL_SCANNERS
 
 
 @dataclass(frozen=True)
 class Written:
-    """Rows that one scan adds to the tables."""
+    """The files of one scan (relative names) and the rows it adds to the tables, in plain JSON types."""
 
+    files: list[str]
     truth: list[dict[str, Any]] = field(default_factory=list)
     morphology: list[list[Any]] = field(default_factory=list)
 
 
-def jobs(root: Path, plans: dict[str, list[Patient]], *, seed: int, voxel_mm: float) -> list[Job]:
-    """All scans, in the order of sites, patients and visits."""
+def jobs(
+    plans: dict[str, list[Patient]],
+    *,
+    seed: int,
+    voxel_mm: float,
+    stripped: Collection[str] = (),
+    hollow: bool = False,
+    pool_scanners: int = POOL_SCANNERS,
+) -> list[Job]:
+    """All scans, in the order of sites, patients and visits; the sites `stripped` come without skull."""
     return [
-        Job(root, patient, visit, seed, voxel_mm)
+        Job(patient, visit, seed, voxel_mm, patient.site in stripped, hollow, pool_scanners)
         for patients in plans.values()
         for patient in patients
         for visit in patient.visits
     ]
 
 
-def work(job: Job) -> Written:
-    """Simulate and write one scan. Runs in any process; linear algebra keeps to one thread, the workers are the parallelism."""
+def work(job: Job, root: Path) -> Written:
+    """Simulate one scan and write it under `root`.
+
+    Runs in any process; linear algebra keeps to one thread, the workers are the parallelism.
+    """
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
-        examined = examine(job.patient, job.visit, seed=job.seed, voxel_mm=job.voxel_mm)
-        image = _write_scan(job, examined)
-        return _rows(job, examined, image.relative_to(job.root).as_posix())
+        examined = examine(
+            job.patient,
+            job.visit,
+            seed=job.seed,
+            voxel_mm=job.voxel_mm,
+            stripped=job.stripped,
+            hollow=job.hollow,
+            pool_scanners=job.pool_scanners,
+        )
+        names = [path.relative_to(root).as_posix() for path in _write_scan(job, examined, root)]
+        return _rows(job, examined, names)
+
+
+def paths(job: Job, root: Path) -> tuple[Path, Path]:
+    """Image and mask of a scan under `root`."""
+    site = root / job.patient.site
+    if job.patient.site == "site_a":
+        return molab.paths(site, job.patient, job.visit)
+    if job.patient.site == "site_b":
+        return bids.paths(site, job.patient)
+    name = f"{job.patient.identity}.nii.gz"
+    return site / "images" / name, site / "masks" / name
 
 
 def tables(root: Path, plans: dict[str, list[Patient]], written: list[Written], *, seed: int) -> None:
@@ -70,34 +103,27 @@ def tables(root: Path, plans: dict[str, list[Patient]], written: list[Written], 
         molab.write_morphology(root / "site_a", [row for item in written for row in item.morphology])
     if "site_b" in plans:
         bids.write_tables(root / "site_b", plans["site_b"])
-    pd.DataFrame([row for item in written for row in item.truth]).to_parquet(root / TRUTH, index=False)
+    pd.DataFrame([row for item in written for row in item.truth]).to_parquet(root / stage.TRUTH, index=False)
 
 
-def _write_scan(job: Job, examined: Examination) -> Path:
-    site = job.root / job.patient.site
-    if job.patient.site == "site_a":
-        image, mask = molab.paths(site, job.patient, job.visit)
-        write_pair(examined, image, mask)
-        return image
-    any_lesion = (examined.scan.mask > 0).astype(np.uint16)
-    if job.patient.site == "site_b":
-        image, mask = bids.paths(site, job.patient)
-        write_pair(examined, image, mask, any_lesion)
-        slice_mm = examined.scan.sampled.steps_mm[examined.scanner.slice_axis]
-        bids.write_sidecar(image, examined.scanner, slice_mm)
-        return image
-    image, mask = (site / folder / f"{job.patient.identity}.nii.gz" for folder in ("images", "masks"))
-    write_pair(examined, image, mask, any_lesion)
-    return image
+def _write_scan(job: Job, examined: Examination, root: Path) -> list[Path]:
+    """All files of the scan; image and mask come first in the list."""
+    image, mask = paths(job, root)
+    values = examined.scan.mask if job.patient.site == "site_a" else (examined.scan.mask > 0).astype(np.uint16)
+    write_pair(examined, image, mask, values)
+    if job.patient.site != "site_b":
+        return [image, mask]
+    slice_mm = examined.scan.sampled.steps_mm[examined.scanner.slice_axis]
+    return [image, mask, bids.write_sidecar(image, examined.scanner, slice_mm)]
 
 
-def _rows(job: Job, examined: Examination, image: str) -> Written:
-    out = Written()
+def _rows(job: Job, examined: Examination, names: list[str]) -> Written:
+    out = Written(names)
     spacing_mm = examined.scan.sampled.steps_mm
     for lesion, placed in zip(job.patient.lesions, examined.placed, strict=True):
         segments = np.where(examined.scan.mask // 10 == lesion.number, examined.scan.mask % 10, 0)
         measures = morphology.measure(segments, spacing_mm) if segments.any() else None
-        truth = _truth(job, lesion, image)
+        truth = _truth(job, lesion, names[0])
         truth |= {"trait": placed.traits.hidden, "volume_cc": placed.traits.volume_cc}
         truth |= {f"z_{name}": score for name, score in zip(VISIBLE, placed.traits.z, strict=True)}
         truth |= {"mask_cc": measures.total_cc if measures else 0.0, "scanner": examined.scanner.name}
@@ -118,6 +144,7 @@ def _truth(job: Job, lesion: Lesion, image: str) -> dict[str, Any]:
         "index": lesion.index,
         "scan": image,
         "day": job.visit.day,
+        "kind": job.visit.kind,
         "before_srs": job.visit.before_srs,
         "label": lesion.label,
         **asdict(job.patient.clinical),

@@ -5,6 +5,15 @@
     ras = canonicalise(scan, spacing_mm=(1, 1, 1))    # axes R, A, S
     back = restore(ras, like=scan)
 
+Where to look:
+
+    one file in          reading, formats, inflate, faults    what a file is, every byte of it read, or one reason why not
+    one scan made        single: geometry, grids, strides, bias, brain, intensity, landmarks, findings
+    `data prepare`       preparing: bill, sources, workfolder -> finishing: workers, worker, cluster, guard -> production
+                         -> gathering: store, alike
+    the archive out      archive, restoring, writing
+    `data qc`            quality: look, intensities, page, templates/
+
 Names are imported when first used: the configurations cost nothing, SimpleITK and Zarr come with the work.
 """
 

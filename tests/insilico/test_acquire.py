@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from rnfm.core import keyed
 from rnfm.insilico import acquire
@@ -56,16 +58,32 @@ def test_a_part_is_sampled_like_the_whole(scanner: Scanner) -> None:
 
 @pytest.mark.parametrize("axcodes", ["RAS", "LPS", "LAS", "PSL", "RSA", "PSR"])
 def test_storage_order_keeps_every_voxel_where_it_is(axcodes: str) -> None:
-    scanner = replace(SITE_B[0], axcodes=axcodes)
+    scanner = replace(SITE_B[0], axcodes=axcodes, tilts_deg=(0.0, 0.0, 0.0))
     sampled = acquire.sampling(grid(), scanner, 1.0)
     array = np.random.default_rng(0).integers(0, 9000, sampled.shape).astype(np.int16)
-    turned, affine = acquire.stored(array, sampled, axcodes)
+    turned, affine = acquire.stored(array, sampled, scanner)
     assert "".join(nibabel.aff2axcodes(affine)) == axcodes
     for index in ((0, 0, 0), (3, 5, 2), tuple(size - 1 for size in turned.shape)):
         world_mm = nibabel.affines.apply_affine(affine, index)
         at = tuple(int(np.abs(c - w).argmin()) for c, w in zip(sampled.centres_mm, world_mm, strict=True))
         assert [c[i] for c, i in zip(sampled.centres_mm, at, strict=True)] == pytest.approx(world_mm.tolist())
         assert turned[index] == array[at]
+
+
+def test_oblique_slices_are_turned_in_the_world_and_nowhere_else() -> None:
+    straight = replace(SITE_B[0], tilts_deg=(0.0, 0.0, 0.0))
+    oblique = replace(straight, tilts_deg=(-16.0, 2.0, 3.0))
+    sampled = acquire.sampling(grid(), straight, 1.0)
+    array = np.arange(np.prod(sampled.shape)).reshape(sampled.shape)
+    (plain, plain_affine), (turned, turned_affine) = (
+        acquire.stored(array, sampled, scanner) for scanner in (straight, oblique)
+    )
+    assert np.array_equal(plain, turned)
+    # SciPy's Euler angles "XYZ" (turns about moving axes) are the same three turns; ours about A runs the other way round.
+    rotation = Rotation.from_euler("XYZ", (-16.0, -2.0, 3.0), degrees=True).as_matrix()
+    assert turned_affine[:3] == pytest.approx(rotation @ plain_affine[:3])
+    assert nibabel.affines.voxel_sizes(turned_affine) == pytest.approx(nibabel.affines.voxel_sizes(plain_affine))
+    assert nibabel.affines.obliquity(turned_affine).max() == pytest.approx(math.radians(16), abs=0.02)
 
 
 def test_the_coil_is_smooth_and_as_strong_as_asked() -> None:

@@ -94,3 +94,34 @@ def test_noise_has_unit_variance_and_its_scale() -> None:
     assert fine.std() == pytest.approx(1, abs=1e-3)
     neighbours = [float(np.mean(field[1:] * field[:-1])) for field in (fine, coarse)]
     assert neighbours[0] < neighbours[1] > 0.95
+
+
+def test_balls_are_as_many_voxels_wherever_they_lie() -> None:
+    """Their place is the signal; their number of bright or dark voxels must not be, or a histogram would see it."""
+    own = [traits.draw(0, "site_a", index, 0) for index in range(40)]
+    dark = {}
+    for depth in (0.0, 1.0):
+        shares = []
+        for item in own:
+            seen = replace(item.visible, hole_depth_share=depth, nodule_depth_share=0.5)
+            half = int(np.ceil(lesion.reach_mm(item)))
+            axis = (np.arange(2 * half) - half).astype(np.float32)
+            calm = replace(item.nuisances, nodules=1, heterogeneity=0.0, rim_factor=0.7)
+            made = lesion.build(
+                replace(item, visible=seen, nuisances=calm),
+                Cube((axis, axis, axis), 1.0, 0, ("a", item.nuisances.holes)),
+            )
+            shares.append((made.uptake[made.drawn] < 0.12).mean())
+        dark[depth] = np.mean(shares)
+    # Just under the rim a third of a small ball is lost in it; balls that overlap in the middle would lose half.
+    assert dark[1.0] == pytest.approx(dark[0.0], rel=0.35)
+
+
+def test_directions_keep_apart() -> None:
+    rng = np.random.default_rng(0)
+    nearest = []
+    for _ in range(200):
+        vectors = lesion._directions(rng, 4)
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(1)
+        nearest.append(np.degrees(np.arccos((vectors @ vectors.T)[np.triu_indices(4, 1)].max())))
+    assert np.median(nearest) > 60  # four random directions: about 40 degrees

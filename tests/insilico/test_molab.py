@@ -60,7 +60,9 @@ def test_every_cell_of_a_lesion_has_its_place(rows: list[list[Any]], patients: l
         assert (row[RN_TIME] in BLANKS) if lesion.label == 0 else (row[RN_TIME] == lesion.rn_day)
         assert row[COMMENTS] in BLANKS
         assert row[MR1] == 0
-        assert row[MR2] == patient.visits[-1].day
+        later = [visit.day for visit in patient.visits if visit.day > 0]
+        assert list(row[MR2 : MR2 + len(later)]) == later
+        assert all(cell in BLANKS for cell in row[MR2 + len(later) : 93])
         assert row[92] in BLANKS
 
 
@@ -89,7 +91,7 @@ def test_rows_of_a_patient_agree(rows: list[list[Any]]) -> None:
 
 
 def test_names_of_files(patients: list[plan.Patient], tmp_path: Path) -> None:
-    patient, visit = patients[0], plan.Visit(1, 534, False)
+    patient, visit = patients[0], plan.Visit("classified", 534)
     image, mask = molab.paths(tmp_path, patient, visit)
     code = patient.identity
     assert image == tmp_path / code / code / "NIFTI" / f"{code}_19010619_T1CE_img.nii"
@@ -104,7 +106,7 @@ def test_time_points_count_from_1900(day: int, text: str) -> None:
 def test_morphological_table(patients: list[plan.Patient], tmp_path: Path) -> None:
     measures = Measures(4.0, 3.0, 1.0, 2.5, 21.0, 13.0, 0.9)
     row = molab.morphology_row(
-        patients[0], plan.Visit(1, 533, False), SITE_A[0], lesion=2, spacing_mm=(1.0, 1.0, 2.0), measures=measures
+        patients[0], plan.Visit("classified", 533), SITE_A[0], lesion=2, spacing_mm=(1.0, 1.0, 2.0), measures=measures
     )
     molab.write_morphology(tmp_path, [row])
     page = openpyxl.load_workbook(tmp_path / "OpenBTAI_MORPHOLOGICAL_MEASUREMENTS.xlsx").worksheets[0]

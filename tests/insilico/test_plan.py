@@ -27,24 +27,41 @@ def test_site_a_adds_up(seed: int, lesions: int) -> None:
         assert len(patient.identity) == 6
         assert patient.identity[:2] in plan.CENTRE_PREFIXES
         assert [lesion.number for lesion in patient.lesions] == list(range(1, len(patient.lesions) + 1))
-        last = patient.visits[-1]
-        assert not last.before_srs
+        days = [visit.day for visit in patient.visits]
+        assert days == sorted(set(days))
+        last = next(visit for visit in patient.visits if visit.kind == "classified")
         for lesion in patient.lesions:
             assert 0 < lesion.srs_day < last.day
             months = (last.day - lesion.srs_day) / (365.25 / 12)
             assert months == pytest.approx(lesion.clinical.months_since_srs, abs=0.02)
             assert (lesion.rn_day is not None) == (lesion.label == 1)
             assert lesion.rn_day is None or last.day <= lesion.rn_day < last.day + 60
-        early = [visit for visit in patient.visits if visit.before_srs]
-        assert all(visit.day == 0 < min(lesion.srs_day for lesion in patient.lesions) for visit in early)
+        treated = [lesion.srs_day for lesion in patient.lesions]
+        for visit in patient.visits:
+            assert visit.day < min(treated) if visit.before_srs else visit.day > max(treated)
+            assert visit.early == (visit.day < last.day)
+            if visit.kind == "follow-up":
+                assert visit.day > max(lesion.rn_day or 0 for lesion in patient.lesions)
+                assert "response" in {other.kind for other in patient.visits}
 
 
-def test_some_patients_have_two_lesions_and_some_two_visits() -> None:
+def test_no_patient_has_more_visits_than_allowed_and_the_first_has_all() -> None:
+    for most in (1, 2, 3, 4, 5):
+        patients = plan.site_a(1, 60, most)
+        assert max(len(patient.visits) for patient in patients) == len(patients[0].visits) == most
+        assert all("classified" in {visit.kind for visit in patient.visits} for patient in patients)
+
+
+def test_numbers_of_visits_key_their_noise_and_are_not_to_change() -> None:
+    assert plan.NUMBERS == {"diagnosis": 0, "classified": 1, "planning": 2, "response": 3, "follow-up": 4}
+
+
+def test_some_patients_have_two_lesions_and_some_more_visits() -> None:
     patients = plan.site_a(0, 109)
     assert 10 < sum(len(patient.lesions) == 2 for patient in patients) < 40
-    assert 10 < sum(len(patient.visits) == 2 for patient in patients) < 45
+    assert 10 < sum(len(patient.visits) > 1 for patient in patients) < 45
     smallest = plan.site_a(0, 2)
-    assert [(len(patient.lesions), len(patient.visits)) for patient in smallest] == [(2, 2)]
+    assert [(len(patient.lesions), len(patient.visits)) for patient in smallest] == [(2, 5)]
 
 
 def test_site_b_and_pool_have_one_visit_each() -> None:

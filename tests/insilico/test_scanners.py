@@ -38,7 +38,13 @@ def test_thick_slices_lie_across_the_slice_axis() -> None:
 
 
 def test_the_scanner_of_a_visit_knows_no_label() -> None:
-    assert list(inspect.signature(scanners.of_visit).parameters) == ["seed", "site", "patient", "visit"]
+    assert list(inspect.signature(scanners.of_visit).parameters) == [
+        "seed",
+        "site",
+        "patient",
+        "visit",
+        "pool_scanners",
+    ]
     names = {scanners.of_visit(0, "site_a", patient, 1).name for patient in range(40)}
     assert names == {"A1", "A2"}
     assert scanners.of_visit(0, "pool", 13, 1) == scanners.pool_scanner(0, 13 % scanners.POOL_SCANNERS)
@@ -49,3 +55,16 @@ def test_flip_angles_lie_above_the_ernst_angle() -> None:
         item = scanners.pool_scanner(2, number)
         t1_s = 0.85 * item.sequence.t1_factor
         assert item.flip_deg > math.degrees(math.acos(math.exp(-item.tr_ms / 1000 / t1_s)))
+
+
+def test_the_pool_has_as_many_scanners_as_asked_for() -> None:
+    for count in (1, 3, 30):
+        names = {scanners.of_visit(0, "pool", patient, 1, count).name for patient in range(100)}
+        assert len(names) == count
+
+
+def test_every_second_scanner_of_the_pool_is_oblique() -> None:
+    for number in range(24):
+        tilts_deg = scanners.pool_scanner(0, number).tilts_deg
+        assert any(tilts_deg) == bool(number % 2)
+        assert all(abs(tilt) <= most for tilt, most in zip(tilts_deg, scanners.MAX_TILT_DEG, strict=True))

@@ -17,10 +17,10 @@ import pytest
 from rnfm.core import artifact
 from rnfm.core import config as configs
 from rnfm.core.errors import ConfigError, RnfmError
-from rnfm.insilico import InsilicoConfig, MakeResult, make, write
+from rnfm.insilico import InsilicoConfig, MakeResult, make, stage, write
 from rnfm.insilico.traits import VISIBLE
 
-SMALL: dict[str, Any] = {"pool_scans": 4, "site_a_lesions": 5, "site_b_lesions": 3, "seed": 11, "voxel_mm": 3.0}
+SMALL: dict[str, Any] = {"pool_subvolumes": 20, "site_a": 5, "site_b": 3, "seed": 11, "voxel_mm": 3.0, "visits": 2}
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,20 @@ def test_the_same_bytes_from_two_workers(made: MakeResult, tmp_path: Path) -> No
     assert two.verify(deep=True) == []
 
 
+def test_the_morphology_sheet_follows_each_lesion_through_time(made: MakeResult) -> None:
+    sheet = pd.read_excel(made.path / "site_a/OpenBTAI_MORPHOLOGICAL_MEASUREMENTS.xlsx")
+    truth = pd.read_parquet(made.path / "truth.parquet").query("site == 'site_a' and mask_cc > 0")
+    day = pd.to_datetime(sheet["TIME POINT"].astype(str)) - pd.Timestamp("1900-01-01")
+    found = dict(
+        zip(zip(sheet["PATIENT"], sheet["LESION"], day.dt.days, strict=True), sheet["TOTALVOLUME"], strict=True)
+    )
+    meant = zip(truth["patient"].astype(float), truth["lesion"], truth["day"], strict=True)
+    assert found == pytest.approx(dict(zip(meant, truth["mask_cc"], strict=True)), abs=1e-4)
+    assert truth.groupby(["patient", "lesion"]).size().max() == 2
+
+
 def test_another_seed_gives_other_scans(made: MakeResult, tmp_path: Path) -> None:
-    few = {**SMALL, "pool_scans": 1, "site_a_lesions": 0, "site_b_lesions": 0, "seed": 12}
+    few = {**SMALL, "pool_subvolumes": 3, "site_a": 0, "site_b": 0, "seed": 12}
     other = make(InsilicoConfig(out=tmp_path / "cohort", workers=1, **few))
     name = "pool/images/pool-00001.nii.gz"
     assert (made.path / name).read_bytes() != (other.path / name).read_bytes()
@@ -92,7 +104,7 @@ def test_another_seed_gives_other_scans(made: MakeResult, tmp_path: Path) -> Non
 
 
 def test_the_second_run_does_nothing(made: MakeResult, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "work", lambda job: pytest.fail("simulated again"))
+    monkeypatch.setattr(write, "work", lambda job, root: pytest.fail("simulated again"))
     again = make(InsilicoConfig(out=made.path, workers=7, **SMALL))
     assert (made.fresh, again.fresh) == (True, False)
     assert "up to date" in again.summary()
@@ -119,11 +131,13 @@ def test_a_dead_worker_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", Dying)
     sentence = (
-        "insilico make: a worker process died, most likely for lack of memory. Run it again with fewer --workers."
+        "insilico make: a worker process died, most likely for lack of memory. "
+        "Run it again with fewer --workers; finished scans are kept."
     )
     with pytest.raises(RnfmError, match=re.escape(sentence)):
         make(InsilicoConfig(out=tmp_path / "cohort", workers=2, **SMALL))
-    assert list(tmp_path.iterdir()) == []
+    (work,) = tmp_path.iterdir()
+    assert re.fullmatch(r"cohort\.work-[0-9a-f]{12}", work.name)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +145,44 @@ def test_a_dead_worker_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         (["x", "voxel_mm=0.2"], "voxel_mm: input should be greater than or equal to 1, got 0.2"),
         (["x", "seed=-1"], "seed: input should be greater than or equal to 0, got -1"),
-        (["x", "pool_scan=3"], "'pool_scan=3' is neither a key nor expected here (did you mean 'pool_scans'?)"),
-        (["x", "pool_scans=0", "site_a_lesions=0", "site_b_lesions=0"], "are all 0: nothing to simulate"),
+        (
+            ["x", "pool_subvolume=3"],
+            "'pool_subvolume=3' is neither a key nor expected here (did you mean 'pool_subvolumes'?)",
+        ),
+        (["x", "pool_subvolumes=0", "site_a=0", "site_b=0"], "are all 0: nothing to simulate"),
+        (["x", "stripped=[site_c]"], "stripped.0: input should be 'site_a', 'site_b' or 'pool', got 'site_c'"),
+        (["x", "visits=6"], "visits: input should be less than or equal to 5, got 6"),
         ([], "'out' is missing"),
     ],
 )
 def test_wrong_configurations_are_named(words: list[str], phrase: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(phrase)):
         configs.load(InsilicoConfig, None, words)
+
+
+def test_the_papers_sizes_are_one_command() -> None:
+    words = ["x", "--pool-subvolumes", "10167", "--site-a", "109", "--site-b", "28", "--seed", "0"]
+    config = configs.load(InsilicoConfig, None, words)
+    assert (config.pool_scans, config.subvolumes_per_scan) == (2034, 5)  # 10,167 / 5, rounded up
+    plans = stage._plans(config)
+    assert sum(len(person.lesions) for person in plans["site_a"]) == 109
+    assert [len(plans[site]) for site in ("site_b", "pool")] == [28, 2034]
+
+
+def test_only_what_changes_a_byte_is_hashed() -> None:
+    base = {"out": "x"} | SMALL
+    same = [{}, {"out": "y"}, {"workers": 9}, {"overwrite": True}, {"spacing_mm": 3.0}]
+    other = [
+        {"seed": 1},
+        {"visits": 3},
+        {"pool_scanners": 2},
+        {"stripped": ["pool"]},
+        {"direct": True},
+        {"voxel_mm": 2.0},
+    ]
+    hashes = [InsilicoConfig.model_validate(base | change).result_hash() for change in same + other]
+    assert len(set(hashes[: len(same)])) == 1
+    assert len(set(hashes)) == 1 + len(other)
 
 
 def test_every_key_is_described() -> None:
