@@ -4,7 +4,7 @@
 
     likeness.parquet          one row a scan, written by `rnfm data prepare`
     scan       string         code
-    spectrum   list<float16>  what `rnfm.cohort.screening` compares: no phases, no wave under 29 mm, so no picture
+    spectrum   list<float16>  what `rnfm.cohort.screening` compares: no phases, no wave under 41 mm, so no picture
     shape_vox  list<int32>    of the thumbnail
     voxels     binary         the thumbnail in C order, about 0.2 MB
 
