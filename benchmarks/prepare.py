@@ -227,8 +227,8 @@ def fresh(folder: Path) -> Path:
 def main() -> None:
     quick = arguments(__doc__.splitlines()[0]).quick
     zarr.config.set({"threading.max_workers": 1})
-    rounds = dict.fromkeys(KINDS, 9) if not quick else {"iso_1mm": 2, "fine": 1}
-    scans = {"iso_1mm": 24, "fine": 6} if not quick else {"iso_1mm": 2, "fine": 1}
+    rounds = dict.fromkeys(KINDS, 7) if not quick else {"iso_1mm": 2, "fine": 1}
+    scans = {"iso_1mm": 12, "fine": 4} if not quick else {"iso_1mm": 2, "fine": 1}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cases = {kind: [make(folder, kind, seed) for seed in range(count)] for kind, count in scans.items()}
