@@ -89,6 +89,7 @@ def _cohorts(walk: Walk, out: Path, config: DemoConfig, size: Size) -> None:
     simulated = insilico.InsilicoConfig(
         out=out / "scans", pool_subvolumes=size.pool_scans * size.crops_per_scan, subvolumes_per_scan=size.crops_per_scan,
         site_a=size.site_a_lesions, site_b=size.site_b_lesions, voxel_mm=SPACING_MM, seed=config.seed, workers=2,
+        visits=2,  # of a patient: enough to show time points, and minutes of preparing less
     )  # fmt: skip
     walk.step("insilico make", insilico.make, simulated)
     for name, folder, masks in (
