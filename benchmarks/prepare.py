@@ -234,7 +234,7 @@ def main() -> None:
         cases = {kind: [make(folder, kind, seed) for seed in range(count)] for kind, count in scans.items()}
         figures = compare({kind: several[0] for kind, several in cases.items()}, folder, rounds)
         of_stage = cases["iso_1mm"] if quick else cases["iso_1mm"] + cases["fine"]
-        stage = whole_stage(of_stage, folder, 1 if quick else 5)
+        stage = whole_stage(of_stage, folder, 1 if quick else 3)
     finish("prepare", stage | figures, "nibabel", "SimpleITK", "zarr", "monai", quick=quick)
 
 
