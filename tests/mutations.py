@@ -513,6 +513,34 @@ MUTATIONS: tuple[Mutation, ...] = (
         "b.mirrored(axes), np.eye(4), STEPS",
         "tests/cohort/test_aligning.py::test_a_cut_field_of_view",
     ),
+    Mutation(
+        "simulated-scan-taken-cut-short",
+        "rnfm/insilico/workfolder.py",
+        "        return record if whole else None",
+        "        return record",
+        "tests/insilico/test_making.py::test_a_record_counts_only_with_its_files",
+    ),
+    Mutation(
+        "course-tells-the-class-early",
+        "rnfm/insilico/growth.py",
+        "classified_cc=classified_cc,\n        later_cc",
+        "classified_cc=classified_cc * (1.2 if label else 1.0),\n        later_cc",
+        "tests/insilico/test_growth.py::test_up_to_the_classified_scan_both_classes_have_one_course",
+    ),
+    Mutation(
+        "simulation-begins-on-a-full-disk",
+        "rnfm/insilico/bill.py",
+        "if self.bytes > self.free:",
+        "if False:",
+        "tests/insilico/test_making.py::test_where_disk_is_short_nothing_is_begun",
+    ),
+    Mutation(
+        "clinical-csv-with-shifted-cells",
+        "rnfm/cohort/sidecar.py",
+        "if any(any(line[len(head) :]) for line in lines):",
+        "if False:",
+        "tests/cohort/test_sidecar.py::test_faults_quote_nothing",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from rnfm.cohort import clinical
@@ -39,7 +40,11 @@ def rows(root: Path, name: str, *, key: str) -> list[dict[str, str]] | None:
         raise DataError(what, f"cannot be read as CSV ({type(error).__name__})", "Download it again") from None
     if not lines or key not in lines[0]:
         raise DataError(what, f"has no column {key!r}", "Give the published table, unchanged, or take it away")
-    return [dict(zip(lines[0], line, strict=False)) for line in lines[1:]]
+    head, lines = lines[0], lines[1:]
+    # Spreadsheets drop empty cells at the end of a line; a line with more cells than columns has shifted ones.
+    if any(any(line[len(head) :]) for line in lines):
+        raise DataError(what, "has lines with more cells than columns", "Give the published table, unchanged")
+    return [dict(zip_longest(head, line[: len(head)], fillvalue="")) for line in lines]
 
 
 def facts(rows: Sequence[Mapping[str, str]], wanted: Mapping[str, str]) -> list[dict[str, ClinicalValue]]:

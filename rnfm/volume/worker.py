@@ -49,7 +49,7 @@ def _error_of(work: Any, job: bytes) -> Exception | None:
         places = "".join(traceback.format_tb(error.__traceback__))
         try:
             pickle.loads(pickle.dumps(error))
-        except Exception:
+        except Exception:  # it holds something that cannot be sent, and its own code says what that raises
             error = RuntimeError(f"{type(error).__name__} in a worker")
         error.add_note(f"In the worker process:\n{places}")
         return error

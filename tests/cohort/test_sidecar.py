@@ -42,6 +42,7 @@ def test_numbers(cell: str, value: float | None) -> None:
         (b"", "has no column 'ID'"),
         (b"subject\nHANSEN\n", "has no column 'ID'"),
         (b'ID\n"HANSEN', r"cannot be read as CSV \(Error\)"),
+        (b"ID,Sex\nHANSEN,M\nHANSEN,,F\n", "has lines with more cells than columns"),
         (b"ID\nHANS\xc9N\n", r"cannot be read as CSV \(UnicodeDecodeError\)"),
     ],
 )
@@ -50,6 +51,16 @@ def test_faults_quote_nothing(tmp_path: Path, data: bytes, cause: str) -> None:
     with pytest.raises(DataError, match=cause) as caught:
         sidecar.rows(tmp_path, r".*\.csv", key="ID")
     assert "HANS" not in str(caught.value)
+
+
+def test_a_short_line_has_empty_cells_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Sex,ID,Age\nM,a,61\nF\nM,b,,\n")
+    rows = sidecar.rows(tmp_path, r"t\.csv", key="ID")
+    assert rows == [
+        {"Sex": "M", "ID": "a", "Age": "61"},
+        {"Sex": "F", "ID": "", "Age": ""},
+        {"Sex": "M", "ID": "b", "Age": ""},
+    ]
 
 
 def test_a_huge_table_is_not_read(tmp_path: Path) -> None:

@@ -236,35 +236,9 @@ class Road:
         gone = sorted(folder.glob("Zqx*/*.nii.gz"))
         for file in gone:
             file.rename(file.with_suffix(".away"))
-        self.run(
-            "prepare, files gone",
-            "data",
-            "prepare",
-            "plain",
-            *keys,
-            "--out",
-            "gone",
-            "--spacing-mm",
-            "4",
-            "4",
-            "4",
-            expected=3,
-        )
-        self.run(
-            "prepare, files gone, debug",
-            "data",
-            "prepare",
-            "plain",
-            *keys,
-            "--out",
-            "gone",
-            "--spacing-mm",
-            "4",
-            "4",
-            "4",
-            "--debug",
-            expected=1,
-        )
+        prepare = ("data", "prepare", "plain", *keys, "--out", "gone", "--spacing-mm", "4", "4", "4")
+        self.run("prepare, files gone", *prepare, expected=3)
+        self.run("prepare, files gone, debug", *prepare, "--debug", expected=1)
         for file in gone:
             file.with_suffix(".away").rename(file)
 

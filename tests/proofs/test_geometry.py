@@ -16,13 +16,13 @@ units of the slice: the reason is linear interpolation, not a shift, as `point m
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine
-from nibabel.eulerangles import euler2mat
 
 from rnfm.core.files import write_json
 from rnfm.volume import Volume, canonicalise, load, load_mask, restore
@@ -31,22 +31,15 @@ RESULT = Path(__file__).with_suffix(".json")
 SEED = 4
 POINTS = 6  # places a row and spacing
 SPACINGS = ((1.0, 1.0, 1.0), (1.0, 1.0, 1.5))
-CENTRE_MM = np.array([11.3, -27.9, 42.4])
 SLOPE = np.array([0.003, -0.002, 0.0025])
 
 
-def affine_of(axes: str, spacing: tuple[float, ...], angles: tuple[float, ...] = (0, 0, 0)) -> np.ndarray:
-    """Voxel -> RAS mm of a grid whose axes run to `axes`, turned about z, y, x [radian]."""
-    codes = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
-    linear = np.zeros((3, 3))
-    for column, (code, mm) in enumerate(zip(axes, spacing, strict=True)):
-        row, sign = codes[code]
-        linear[row, column] = sign * mm
-    affine = np.eye(4)
-    affine[:3, :3] = euler2mat(*angles) @ linear
-    affine[:3, 3] = CENTRE_MM
-    return affine
-
+_SPEC = importlib.util.spec_from_file_location("grids", Path(__file__).parents[1] / "volume/test_geometry.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+_grids = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_grids)
+affine_of, CENTRE_MM = _grids.affine_of, _grids.CENTRE_MM
 
 Row = tuple[tuple[int, int, int], np.ndarray, str]
 OBLIQUE = affine_of("LAS", (1.0, 1.0, 1.2), (0.3, -0.2, 0.15))

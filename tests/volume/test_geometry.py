@@ -16,6 +16,8 @@ from rnfm.core.ledger import Reason
 from rnfm.volume import ScanFault, Volume, canonicalise, load, restore
 from rnfm.volume.geometry import canonical_grid, grids_differ_by, turned
 
+CENTRE_MM = np.array([11.3, -27.9, 42.4])
+
 
 def affine_of(axes: str, spacing: tuple[float, float, float], angles=(0.0, 0.0, 0.0)) -> np.ndarray:
     """Voxel -> RAS mm of a grid whose axes run to `axes`, turned about z, y, x [radian]."""
@@ -26,7 +28,7 @@ def affine_of(axes: str, spacing: tuple[float, float, float], angles=(0.0, 0.0, 
         linear[row, column] = sign * mm
     affine = np.eye(4)
     affine[:3, :3] = euler2mat(*angles) @ linear
-    affine[:3, 3] = (11.3, -27.9, 42.4)
+    affine[:3, 3] = CENTRE_MM
     return affine
 
 

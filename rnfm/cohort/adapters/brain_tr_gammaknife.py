@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ def _rows(path: Path, title: str, columns: tuple[str, ...]) -> list[dict[str, An
     if missing:
         cause = f"has no sheet {title!r} with the columns {', '.join(missing)}"
         raise DataError("clinical spreadsheet", cause, "Give the spreadsheet as it was published")
-    return [dict(zip(head, row, strict=False)) for row in rows[1:] if row and row[0] is not None]
+    # Spreadsheets drop empty cells at the end of a row; cells beyond the head have no name, so nothing can ask for them.
+    return [dict(zip_longest(head, row[: len(head)])) for row in rows[1:] if row and row[0] is not None]
 
 
 def _sheet(root: Path) -> Path | None:

@@ -130,7 +130,7 @@ def many(header: Any, name: str) -> list[Any]:
     """Items of a sequence or of a value with several parts."""
     try:
         value = header.get(name)
-    except Exception:
+    except Exception:  # as in `text`
         return []
     if value is None:
         return []

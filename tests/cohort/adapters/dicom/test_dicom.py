@@ -65,7 +65,9 @@ def test_regions_become_lesions_with_one_number_through_time(tmp_path: Path, dic
     for date, names in (("20210304", ("Skull", "Lt frontal", "Rt parietal")), ("20210901", ("rt parietal", "New"))):
         facts = dicom_files.series(root / date, blob(), date=date)
         places = [(8, 8, 8), (15, 10, 8), (12, 14, 5)]
-        regions = {name: dicom_files.ball(facts, place, 9.0) for name, place in zip(names, places, strict=False)}
+        regions = {
+            name: dicom_files.ball(facts, place, 9.0) for name, place in zip(names, places[: len(names)], strict=True)
+        }
         dicom_files.structure(root / date / "rs.dcm", facts, regions)
     _index(root, tmp_path / "cohort")
     rows = _rows(tmp_path / "cohort")
